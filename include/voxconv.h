@@ -1,0 +1,318 @@
+/* voxconv.h - the whole public API of libvoxconv.
+ *
+ * A tensor is float32 (N, C, D, H, W), W fastest. NIfTI's i (x) is W, j (y) is H, k (z) is D, so a
+ * file's own order is the tensor's order. Arrays of three are {D, H, W}, as in torch.
+ *
+ * Every function that can fail takes a `vox_error *err` last; it may be NULL. Constructors return NULL
+ * on failure, verbs a status. The library never prints and never exits. What a constructor returns is
+ * freed by the `_free` of the same name; `_free(NULL)` does nothing. Handles are not locked: one
+ * thread at a time may use a handle; different handles may be used from different threads.
+ */
+#ifndef VOXCONV_H
+#define VOXCONV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VOX_VERSION "0.1.0"
+
+/* ---- Errors ------------------------------------------------------------------------------------ */
+
+/* The values are the exit statuses of the command. */
+typedef enum vox_status {
+    VOX_OK = 0,
+    VOX_ERR_INTERNAL = 1,    /* our own mistake */
+    VOX_ERR_USAGE = 2,       /* options that contradict each other or make no sense */
+    VOX_ERR_INPUT = 3,       /* an input volume that is missing, damaged or malformed */
+    VOX_ERR_UNSUPPORTED = 4, /* a valid request that voxconv does not serve */
+    VOX_ERR_WEIGHTS = 5,     /* a weights file that is missing, malformed or does not fit */
+    VOX_ERR_OUTPUT = 6,      /* the output cannot be written */
+    VOX_ERR_RESOURCE = 7,    /* memory, threads, temporary space */
+    VOX_ERR_PIPE = 141,      /* the reader of our output went away (128 + SIGPIPE) */
+} vox_status;
+
+/* What went wrong: one sentence "FILE: field=value: reason" without a trailing newline. */
+typedef struct vox_error {
+    vox_status status;
+    char message[1024];
+} vox_error;
+
+/* ---- Tensors: weights, biases, statistics ------------------------------------------------------ */
+
+enum { VOX_MAX_RANK = 8 };
+
+/* A dense float32 array, last index fastest. */
+typedef struct vox_tensor {
+    int rank; /* 0 to VOX_MAX_RANK */
+    int64_t shape[VOX_MAX_RANK];
+    int64_t count; /* product of shape */
+    float *data;   /* owned */
+} vox_tensor;
+
+/* A tensor of zeros. Errors: VOX_ERR_USAGE for a bad shape, VOX_ERR_RESOURCE. */
+vox_tensor *vox_tensor_new(int rank, const int64_t *shape, vox_error *err);
+void vox_tensor_free(vox_tensor *t);
+
+/* A tensor file: .npy, .npz, .safetensors, text (a line of sizes, then numbers) or NIfTI. The format
+ * is found from the content, not the name. Errors: VOX_ERR_WEIGHTS, VOX_ERR_RESOURCE. */
+typedef struct vox_weights vox_weights;
+vox_weights *vox_weights_open(const char *path, vox_error *err);
+void vox_weights_free(vox_weights *w);
+const char *vox_weights_path(const vox_weights *w);
+int vox_weights_count(const vox_weights *w);
+/* The name of array i; "" in formats that hold a single nameless array (.npy, text, NIfTI). */
+const char *vox_weights_name(const vox_weights *w, int i);
+bool vox_weights_has(const vox_weights *w, const char *name);
+/* Reads one array, converted to float32 (nearest even); the caller frees it. `name` NULL or "" takes
+ * the only array of the file and fails where there are several. A missing name's message lists the
+ * names that there are. */
+vox_tensor *vox_weights_get(vox_weights *w, const char *name, vox_error *err);
+
+/* Writes `count` named tensors to a file; the format follows the name (.npy and .txt and .nii[.gz]
+ * take exactly one; .npz, .safetensors any number). The file appears only when it is complete;
+ * an existing one is refused unless `force`. "-" is stdout, as .npy. Errors: VOX_ERR_OUTPUT,
+ * VOX_ERR_USAGE for an unknown ending or a shape that the format cannot hold. */
+vox_status vox_weights_save(const char *path, int count, const char *const *names,
+                            const vox_tensor *const *tensors, bool force, vox_error *err);
+
+/* Named kernels: "identity", "box:3", "gaussian:2mm", "log:2mm", "laplacian", "sobel:x", "sharpen", ...
+ * `voxel_mm` is {D, H, W} spacing in mm, for sizes in mm. Gives 1 dense rank-3 kernel, or 3 kernels of
+ * shapes (k,1,1), (1,k,1), (1,1,k) whose successive application is the filter. The caller frees
+ * `parts[0..*count)`. Errors: VOX_ERR_USAGE. */
+vox_status vox_kernel_named(const char *spec, const double voxel_mm[3], vox_tensor *parts[3],
+                            int *count, vox_error *err);
+/* The list of the specs that vox_kernel_named knows, one "NAME\tDESCRIPTION" a line. */
+const char *vox_kernel_list(void);
+
+typedef enum vox_init {
+    VOX_INIT_KAIMING_UNIFORM, /* torch.nn.init.kaiming_uniform_(w), a=0, fan_in; bias 0 */
+    VOX_INIT_KAIMING_NORMAL,  /* torch.nn.init.kaiming_normal_(w), a=0, fan_in; bias 0 */
+    VOX_INIT_TORCH,           /* torch.nn.Conv3d's own reset_parameters */
+} vox_init;
+
+/* Fills `weight` [out_channels, in_channels/groups, kD, kH, kW] and, where not NULL, `bias`
+ * [out_channels] as torch does after torch.manual_seed(seed). */
+vox_status vox_init_conv3d(vox_init scheme, uint64_t seed, vox_tensor *weight, vox_tensor *bias,
+                           vox_error *err);
+
+/* ---- Layers and chains ------------------------------------------------------------------------- */
+
+typedef enum vox_padding_mode {
+    VOX_PAD_ZEROS,
+    VOX_PAD_REFLECT,
+    VOX_PAD_REPLICATE,
+    VOX_PAD_CIRCULAR,
+} vox_padding_mode;
+
+typedef enum vox_padding {
+    VOX_PADDING_EXPLICIT,   /* the numbers in padding_before and padding_after */
+    VOX_PADDING_SAME,       /* torch's 'same': total d*(k-1), the odd one after; stride 1 only */
+    VOX_PADDING_VALID,      /* none */
+    VOX_PADDING_SAME_UPPER, /* Keras's 'same': max((ceil(n/s)-1)*s + d*(k-1)+1 - n, 0), odd one after */
+} vox_padding;
+
+/* torch.nn.Conv3d's parameters. */
+typedef struct vox_conv3d {
+    int64_t in_channels, out_channels, groups;
+    int64_t kernel_size[3], stride[3], dilation[3];
+    vox_padding padding;
+    int64_t padding_before[3], padding_after[3];
+    vox_padding_mode padding_mode;
+} vox_conv3d;
+/* in_channels = out_channels = groups = 1, kernel_size 1, stride 1, dilation 1, no padding, zeros. */
+void vox_conv3d_defaults(vox_conv3d *c);
+
+typedef enum vox_activation {
+    VOX_ACT_RELU,
+    VOX_ACT_LEAKY_RELU, /* parameter: negative_slope */
+    VOX_ACT_ELU,        /* parameter: alpha */
+    VOX_ACT_SIGMOID,
+    VOX_ACT_TANH,
+    VOX_ACT_SOFTMAX, /* over the channels */
+} vox_activation;
+
+/* torch.nn.MaxPool3d and torch.nn.AvgPool3d. */
+typedef struct vox_pool3d {
+    bool average;
+    int64_t kernel_size[3], stride[3], padding[3], dilation[3]; /* dilation: max pooling only */
+    bool ceil_mode;
+    bool count_include_pad; /* average pooling only; torch's default is true */
+} vox_pool3d;
+/* kernel_size 2, stride 2, no padding, dilation 1, floor, count_include_pad. */
+void vox_pool3d_defaults(vox_pool3d *p);
+
+/* A chain of layers, applied in the order in which they were added. */
+typedef struct vox_chain vox_chain;
+vox_chain *vox_chain_new(vox_error *err);
+void vox_chain_free(vox_chain *c);
+
+/* Adds torch.nn.Conv3d. weight [out_channels, in_channels/groups, kD, kH, kW], bias [out_channels] or
+ * NULL; both are copied. Errors: VOX_ERR_USAGE for parameters that torch refuses. */
+vox_status vox_chain_conv3d(vox_chain *c, const vox_conv3d *conv, const float *weight,
+                            const float *bias, vox_error *err);
+/* Adds torch.nn.BatchNorm3d in eval mode: y = (x - running_mean) / sqrt(running_var + eps) * weight
+ * + bias, each [channels]; weight and bias may be NULL (1 and 0). Computed as one fused multiply-add
+ * x*alpha + beta with alpha and beta rounded to float32 from double. */
+vox_status vox_chain_batchnorm3d(vox_chain *c, int64_t channels, const float *running_mean,
+                                 const float *running_var, const float *weight, const float *bias,
+                                 double eps, vox_error *err);
+vox_status vox_chain_activation(vox_chain *c, vox_activation kind, double parameter, vox_error *err);
+vox_status vox_chain_pool3d(vox_chain *c, const vox_pool3d *pool, vox_error *err);
+
+/* The (C, D, H, W) that comes out for an input of (C, D, H, W). Errors: VOX_ERR_USAGE where a layer does
+ * not fit (channels, kernel larger than the padded input, padding beyond its mode's limit); the message
+ * names the layer and both numbers. */
+vox_status vox_chain_shape(const vox_chain *c, const int64_t in[4], int64_t out[4], vox_error *err);
+/* Output voxel o lies at input index o*stride + origin along each of D, H, W. */
+vox_status vox_chain_geometry(const vox_chain *c, const int64_t in[4], double stride[3],
+                              double origin[3], vox_error *err);
+
+/* Runs the chain over a float32 array in memory: x (N, C, D, H, W) of `in` (five extents), y the array
+ * that vox_chain_shape promises, both dense and owned by the caller. threads 0: OMP_NUM_THREADS or all
+ * cores. The same engine as for files. */
+vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5], float *y,
+                         int threads, vox_error *err);
+
+/* The instruction set in use ("avx512", "avx2", "neon", "portable"): the best that machine and
+ * operating system have, or what the environment's VOXCONV_ISA or vox_isa_select() names. */
+const char *vox_isa(void);
+/* Selects one by name, or "auto". Not thread-safe. Errors: VOX_ERR_UNSUPPORTED where the machine lacks
+ * it, VOX_ERR_USAGE for an unknown name. */
+vox_status vox_isa_select(const char *name, vox_error *err);
+/* The names of all that this machine can run, best first, NULL-terminated. */
+const char *const *vox_isa_available(void);
+
+/* ---- Volumes ----------------------------------------------------------------------------------- */
+
+/* What a NIfTI header says, in machine order, NIfTI's own names where they exist. */
+typedef struct vox_volume_info {
+    const char *path; /* as given; "-" for stdin */
+    int nifti_version; /* 1 or 2 */
+    bool gzip, pair, swapped;
+    int64_t dim[8];
+    double pixdim[8];
+    int datatype, bitpix;
+    const char *datatype_name; /* "int16", "rgb24", ... */
+    double scl_slope, scl_inter, cal_min, cal_max, toffset, slice_duration;
+    int64_t slice_start, slice_end;
+    int slice_code, dim_info, xyzt_units, intent_code, qform_code, sform_code;
+    double intent_p[3], quatern[3], qoffset[3], srow[3][4];
+    double affine[3][4]; /* voxel (i,j,k) to mm: sform, else qform, else pixdim */
+    char affine_source[8]; /* "sform", "qform", "pixdim" */
+    char orientation[4];   /* "RAS", "LPI", ...: where i, j, k grow towards */
+    char intent_name[17], descrip[81], aux_file[25];
+    int64_t vox_offset;
+    int extension_count;
+    const int *extension_code;      /* [extension_count] */
+    const int64_t *extension_bytes; /* [extension_count], esize */
+    int64_t data_bytes;             /* what the dims and bitpix need */
+} vox_volume_info;
+
+/* One or more NIfTI files of one grid, opened for one pass. */
+typedef struct vox_input vox_input;
+/* Opens and checks the headers; reads no voxels. Several files are stacked as channels and must agree in
+ * grid. "-" is stdin (at most once). Errors: VOX_ERR_INPUT, VOX_ERR_UNSUPPORTED, VOX_ERR_RESOURCE. */
+vox_input *vox_input_open(const char *const *paths, int count, vox_error *err);
+void vox_input_free(vox_input *in);
+int vox_input_count(const vox_input *in);
+/* Valid as long as `in` lives. */
+const vox_volume_info *vox_input_info(const vox_input *in, int i);
+
+typedef enum vox_time { VOX_TIME_AUTO, VOX_TIME_BATCH, VOX_TIME_CHANNELS } vox_time;
+
+/* How the voxels of an input are seen as (N, C, D, H, W). */
+typedef struct vox_layout {
+    int64_t batch, channels, size[3];
+    bool time_is_channels; /* the t axis is C */
+} vox_layout;
+/* `in_channels` is the layer's, or 0 where one filter serves each channel on its own. Errors:
+ * VOX_ERR_USAGE with both numbers where neither reading fits. */
+vox_status vox_input_layout(const vox_input *in, int64_t in_channels, vox_time time,
+                            vox_layout *layout, vox_error *err);
+
+/* Statistics over the scaled values of file i, one streaming pass (consumes the input). */
+typedef struct vox_statistics {
+    int64_t count, nan_count, inf_count; /* voxels (components), of which not finite */
+    double min, max, mean, stddev;       /* over the finite ones; stddev of the population */
+} vox_statistics;
+vox_status vox_input_statistics(vox_input *in, int i, vox_statistics *s, vox_error *err);
+
+/* ---- Filtering --------------------------------------------------------------------------------- */
+
+typedef struct vox_progress {
+    const char *phase;       /* "spooling", "filtering", "writing" */
+    int64_t done, total;     /* voxels of the input */
+} vox_progress;
+
+enum { VOX_DATATYPE_INPUT = -1 };
+
+typedef struct vox_filter_options {
+    int threads;           /* 0: OMP_NUM_THREADS or all cores */
+    int64_t max_memory;    /* bytes of peak resident memory; 0: no cap */
+    int64_t slab_planes;   /* D-planes a slab; 0: chosen */
+    vox_time time;         /* as in vox_input_layout */
+    int64_t in_channels;   /* as in vox_input_layout */
+    int datatype;          /* NIfTI datatype code of the output, or VOX_DATATYPE_INPUT; default float32 */
+    int compression;       /* 0 to 9; -1: default */
+    bool split;            /* a file per output channel */
+    bool force;            /* replace an existing output */
+    void (*warn)(void *user, const char *message);            /* may be NULL; one line, no newline */
+    void (*progress)(void *user, const vox_progress *progress); /* may be NULL */
+    void *user;
+} vox_filter_options;
+void vox_filter_defaults(vox_filter_options *o);
+
+typedef struct vox_report {
+    int64_t input_voxels, output_voxels;
+    int64_t input_nan, input_inf, output_nan, output_inf, clamped;
+    double seconds;
+    int64_t planned_bytes;
+    int threads;
+    const char *isa;
+} vox_report;
+
+enum { VOX_PLAN_PARTS = 48 };
+/* What a run would do and hold, known from header, chain and options alone. */
+typedef struct vox_plan {
+    int64_t in[5], out[5]; /* N, C, D, H, W */
+    int64_t slab_planes;
+    int64_t multiply_adds; /* of all layers, padding included */
+    int part_count;
+    struct {
+        char name[48];
+        int64_t bytes;
+    } part[VOX_PLAN_PARTS];
+    int64_t total_bytes;   /* peak resident memory */
+    int64_t smallest_bytes; /* the least cap that works (slabs of one plane) */
+    int64_t input_spool_bytes, output_spool_bytes; /* temporary disk; 0: none */
+} vox_plan;
+
+/* Errors: as vox_filter's, before a voxel is read. With max_memory set and not enough: VOX_ERR_RESOURCE,
+ * the message says what would fit. */
+vox_status vox_filter_plan(const vox_input *in, const vox_chain *chain, const char *output,
+                           const vox_filter_options *o, vox_plan *plan, vox_error *err);
+
+/* Filters the input through the chain into `output` (a name, or "-" for stdout). Consumes the input. The
+ * output appears under its name only when it is complete and on disk. report may be NULL. */
+vox_status vox_filter(vox_input *in, const vox_chain *chain, const char *output,
+                      const vox_filter_options *o, vox_report *report, vox_error *err);
+
+/* Removes the temporary files of all runs under way in this process. Async-signal-safe. */
+void vox_remove_temporaries(void);
+
+/* NIfTI datatype code of "int16", "float32", ...; 0 for an unknown name. And back; NULL where unknown. */
+int vox_datatype_from_name(const char *name);
+const char *vox_datatype_name(int datatype);
+
+/* The gzip library in use: "isal" or "zlib". */
+const char *vox_gzip_backend(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,83 @@
+/* base.c - errors, checked sizes, aligned memory. */
+#include "base/base.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+vox_status vox_fail(vox_error *err, vox_status status, const char *format, ...) {
+    if (err) {
+        err->status = status;
+        va_list args;
+        va_start(args, format);
+        vsnprintf(err->message, sizeof err->message, format, args);
+        va_end(args);
+        /* Names and values come from files: one failure stays one line. */
+        for (char *c = err->message; *c; c++)
+            if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                *c = '?';
+    }
+    return status;
+}
+
+bool vox_mul(int64_t a, int64_t b, int64_t *out) {
+    int64_t r;
+    if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &r))
+        return false;
+    *out = r;
+    return true;
+}
+
+bool vox_add(int64_t a, int64_t b, int64_t *out) {
+    int64_t r;
+    if (a < 0 || b < 0 || __builtin_add_overflow(a, b, &r))
+        return false;
+    *out = r;
+    return true;
+}
+
+bool vox_product(const int64_t *extent, int n, int64_t *out) {
+    int64_t r = 1;
+    for (int i = 0; i < n; i++)
+        if (!vox_mul(r, extent[i], &r))
+            return false;
+    *out = r;
+    return true;
+}
+
+void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err) {
+    int64_t bytes, padded;
+    if (!vox_mul(count, (int64_t)size, &bytes) || !vox_add(bytes, VOX_ALIGN, &padded)) {
+        vox_fail(err, VOX_ERR_RESOURCE, "%s: %lld items of %zu bytes exceed the address space", what,
+                 (long long)count, size);
+        return NULL;
+    }
+    void *p = aligned_alloc(VOX_ALIGN, (size_t)vox_round_up(bytes ? bytes : 1, VOX_ALIGN));
+    if (!p) {
+        char text[32];
+        vox_fail(err, VOX_ERR_RESOURCE, "%s: out of memory (%s wanted)", what,
+                 vox_bytes_text(bytes, text));
+        return NULL;
+    }
+    memset(p, 0, (size_t)bytes);
+    return p;
+}
+
+char *vox_strdup(const char *s, vox_error *err) {
+    char *copy = strdup(s);
+    if (!copy)
+        vox_fail(err, VOX_ERR_RESOURCE, "%s: out of memory", s);
+    return copy;
+}
+
+const char *vox_bytes_text(int64_t bytes, char buf[32]) {
+    static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    double v = (double)bytes;
+    int u = 0;
+    while (v >= 1024 && u < 5) {
+        v /= 1024;
+        u++;
+    }
+    snprintf(buf, 32, u ? "%.1f %s" : "%.0f %s", v, unit[u]);
+    return buf;
+}

@@ -1,0 +1,65 @@
+/* base.h - what every other folder stands on: errors, checked sizes, aligned memory, plane windows. */
+#ifndef VOX_BASE_H
+#define VOX_BASE_H
+
+#include "voxconv.h"
+
+#include <stdio.h>
+
+/* ---- Errors: the one place where a vox_error is filled ---- */
+
+/* Formats the message and returns `status`, so that a failing function ends in
+ * `return vox_fail(err, VOX_ERR_..., "...", ...)`. err may be NULL. */
+vox_status vox_fail(vox_error *err, vox_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- Sizes: products and sums that cannot wrap ---- */
+
+/* *out = a*b or a+b; false (and *out untouched) where an operand is negative or the result exceeds
+ * INT64_MAX. */
+bool vox_mul(int64_t a, int64_t b, int64_t *out);
+bool vox_add(int64_t a, int64_t b, int64_t *out);
+/* *out = product of n extents; false as above. */
+bool vox_product(const int64_t *extent, int n, int64_t *out);
+
+/* The least multiple of `unit` that is >= n (n >= 0, unit > 0). */
+static inline int64_t vox_round_up(int64_t n, int64_t unit) {
+    return (n + unit - 1) / unit * unit;
+}
+static inline int64_t vox_min(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static inline int64_t vox_max(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+/* ---- Memory ---- */
+
+enum { VOX_ALIGN = 64 };
+
+/* count * size bytes, zeroed, on a 64-byte border. NULL with VOX_ERR_RESOURCE (message: `what` and the
+ * bytes) where the product overflows or memory is short. Freed with free(). */
+void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err);
+/* A copy of a string, or NULL with VOX_ERR_RESOURCE. */
+char *vox_strdup(const char *s, vox_error *err);
+
+/* "1.5 GiB": for messages. Writes into and returns buf. */
+const char *vox_bytes_text(int64_t bytes, char buf[32]);
+
+/* ---- Plane windows ---- */
+
+/* Where the planes of one level of the chain lie in memory: the place that a producer writes its output
+ * to and its consumer reads it from. Plane d of channel c, row h starts at vox_plane_row(); its `columns`
+ * floats are contiguous. Planes live in a ring of `slots`. Strides are in floats. */
+typedef struct vox_planes {
+    float *data; /* slot 0, channel 0, row 0, column 0 */
+    int64_t slots, slot_stride, channel_stride, row_stride;
+    int64_t channels, rows, columns;
+} vox_planes;
+
+static inline float *vox_plane_row(const vox_planes *p, int64_t channel, int64_t d, int64_t row) {
+    return p->data + d % p->slots * p->slot_stride + channel * p->channel_stride +
+           row * p->row_stride;
+}
+
+#endif

@@ -1,0 +1,82 @@
+# voxconv: `make demo` shows it at work, `make test` checks it, `make help` lists the rest.
+#
+#   BUILD=dir       where objects go (default build)
+#   ISAL=no         build without ISA-L even where it is installed
+#   CC=clang        any C11 compiler with OpenMP
+#   SANITIZE=address,undefined   instrument everything (used by `make asan`)
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+VERSION := $(shell sed -n 's/^\#define VOX_VERSION "\(.*\)"/\1/p' include/voxconv.h)
+
+# ---- What the compiler is told ------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
+            -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wcast-qual
+# No contraction: a fused multiply-add happens where the source says so and nowhere else (ARCHITECTURE.md).
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -fopenmp -pthread -fPIC -ffp-contract=off \
+             -fno-math-errno $(WARNINGS) $(CFLAGS) $(SANITIZE_FLAGS) -MMD -MP
+SANITIZE_FLAGS = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+LIBS       = -lnifti2 -lz -ljansson -lzip -lm
+
+ISAL ?= $(shell pkg-config --exists libisal 2>/dev/null && echo yes || echo no)
+ifeq ($(ISAL),yes)
+ALL_CFLAGS += -DVOX_HAVE_ISAL=1
+LIBS       += -lisal
+endif
+
+# ---- The convolution kernel: one source, an object per instruction set ---------------------------
+# Only these objects get instruction-set flags; the dispatcher that chooses among them gets none.
+
+ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
+ISAS := portable
+ISAFLAGS_portable :=
+ifeq ($(ARCH),x86_64)
+ISAS += avx2 avx512
+ISAFLAGS_avx2   := -mavx2 -mfma
+ISAFLAGS_avx512 := -mavx512f -mavx512vl -mavx2 -mfma
+endif
+ifeq ($(ARCH),aarch64)
+ISAS += neon
+ISAFLAGS_neon :=
+endif
+
+# ---- Sources ------------------------------------------------------------------------------------
+
+KERNEL_SRC := src/kernel/tile.c
+LIB_SRC    := $(filter-out $(KERNEL_SRC),$(wildcard $(foreach d,base kernel layer stream volume weights engine,src/$(d)/*.c)))
+CLI_SRC    := $(wildcard src/cli/*.c)
+UNIT_SRC   := $(wildcard tests/unit/*.c)
+LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o) $(if $(wildcard $(KERNEL_SRC)),$(ISAS:%=$(BUILD)/src/kernel/tile.%.o))
+CLI_OBJ    := $(CLI_SRC:%.c=$(BUILD)/%.o)
+UNIT_OBJ   := $(UNIT_SRC:%.c=$(BUILD)/%.o)
+
+.PHONY: all
+all: $(BUILD)/voxconv $(BUILD)/libvoxconv.a
+
+$(BUILD)/src/kernel/tile.%.o: $(KERNEL_SRC)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -O3 $(ISAFLAGS_$*) -DVOX_ISA=$* -DVOX_VEC_HEADER='"kernel/vec_$*.h"' -c $< -o $@
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(BUILD)/libvoxconv.a: $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/voxconv: $(CLI_OBJ) $(BUILD)/libvoxconv.a
+	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
+
+$(BUILD)/unit: $(UNIT_OBJ) $(BUILD)/libvoxconv.a
+	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) -lcriterion $(LIBS) -o $@
+
+# Small programs of the tests: tests/tools/NAME.c becomes build/NAME.
+$(BUILD)/%: $(BUILD)/tests/tools/%.o $(BUILD)/libvoxconv.a
+	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

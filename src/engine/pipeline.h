@@ -1,0 +1,47 @@
+/* pipeline.h - a chain at work: planes go in at one end, filtered planes come out at the other.
+ *
+ * A pipeline is one *stage* for every window layer of the chain, and a sink. A stage owns a ring of padded
+ * input planes, just as many as its outputs still need. Whoever produces planes - the reader, or the stage
+ * before - writes them straight into the ring of the stage that wants them (vox_pipeline_input), then pushes;
+ * the stage applies the row layers and the padding to what has arrived, computes every output plane whose
+ * input is complete into the next ring, and pushes that in turn.
+ *
+ *     reader --planes--> [ring | conv3d] --planes--> [ring | pool] --planes--> [ring | sink] --> writer
+ *
+ * How many planes a ring needs follows from one table per stage: for each output plane, the last input plane
+ * that must have come and the first that must still be there. Zero, reflecting, replicating and circular
+ * padding, stride, dilation and layers that need the whole volume differ in that table alone.
+ */
+#ifndef VOX_PIPELINE_H
+#define VOX_PIPELINE_H
+
+#include "base/base.h"
+
+typedef struct vox_pipeline vox_pipeline;
+
+/* Takes finished planes [d, d+count). */
+typedef vox_status vox_pipeline_sink(void *user, int64_t d, int64_t count, const vox_planes *planes,
+                                     vox_error *err);
+
+/* Lays the stages out for an input (C, D, H, W) that arrives in slabs of up to `slab` planes; holds no plane
+ * yet. The chain stays the caller's and must live as long. */
+vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], int64_t slab, int threads,
+                               vox_error *err);
+/* Bytes that vox_pipeline_start will take, by part: calls part(user, name, bytes) for each. */
+void vox_pipeline_memory(const vox_pipeline *p,
+                         void (*part)(void *user, const char *name, int64_t bytes), void *user);
+/* Planes that the sink is handed at most at a time. */
+int64_t vox_pipeline_out_slab(const vox_pipeline *p);
+/* Takes the memory, packs the weights. */
+vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *user, vox_error *err);
+/* Where the planes that are pushed next are to be written. */
+const vox_planes *vox_pipeline_input(const vox_pipeline *p);
+/* The next `count` (1 to slab) planes are in place. When the last plane of the volume has come, everything is
+ * flushed and the pipeline is ready for the next volume. Fails only where the sink fails. */
+vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, vox_error *err);
+void vox_pipeline_free(vox_pipeline *p);
+
+/* threads, or where that is 0 what OpenMP would take. */
+int vox_thread_count(int threads);
+
+#endif

@@ -1,0 +1,301 @@
+/* stage.c - the ring of a stage: its size, its padding, its schedule, and the loop that keeps it moving. */
+#include "engine/stage.h"
+
+#include "kernel/kernel.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE = VOX_ALIGN / sizeof(float) }; /* floats of a cache line */
+
+/* ---- Layout: sizes, and nothing that depends on voxels ---- */
+
+/* Floats for n, on a cache line, and an odd number of lines: successive rows and planes then spread over all
+ * sets of a cache, where a power of two would pile them up in a few. */
+static int64_t odd_lines(int64_t n) {
+    return ((n + LINE - 1) / LINE | 1) * LINE;
+}
+
+/* ready[] and keep[] from the definition, plane by plane; returns the slots that they ask for when planes come
+ * one at a time. */
+static int64_t make_schedule(vox_stage *s) {
+    const vox_axis *a = &s->axis[0];
+    int64_t ready = -1, keep = a->in, slots = 1;
+    for (int64_t o = 0; o < a->out; o++) {
+        s->keep[o] = a->in;
+        for (int64_t k = 0; k < a->kernel; k++) {
+            int64_t d = vox_axis_source(a, o * a->stride - a->before + k * a->dilation);
+            if (d < 0)
+                continue;
+            ready = vox_max(ready, d);
+            s->keep[o] = vox_min(s->keep[o], d);
+        }
+        s->ready[o] = ready;
+    }
+    for (int64_t o = a->out; o-- > 0;) {
+        s->keep[o] = keep = vox_min(keep, s->keep[o]);
+        slots = vox_max(slots, s->ready[o] + 1 - keep);
+    }
+    return slots;
+}
+
+static vox_status lay_out_rows(vox_stage *s, vox_error *err) {
+    const vox_axis *h = &s->axis[1], *w = &s->axis[2];
+    s->padded_rows = vox_axis_padded(h);
+    s->padded_columns = vox_axis_padded(w);
+    s->phases = w->stride;
+    /* The kernel may read a vector beyond the last input of a phase. */
+    s->phase_length = (s->padded_columns + s->phases - 1) / s->phases + VOX_KERNEL_MAX_VECTOR;
+    int64_t row, plane, slot, all;
+    if (!vox_mul(s->phases, s->phase_length, &row) || !vox_add(row, 2 * LINE, &row))
+        goto huge;
+    s->ring.row_stride = row = odd_lines(row);
+    if (!vox_mul(row, s->padded_rows, &plane) || !vox_add(plane, 2 * LINE, &plane))
+        goto huge;
+    s->ring.channel_stride = plane = odd_lines(plane);
+    if (!vox_mul(plane, s->in[0], &slot) || !vox_mul(slot, s->in[1] + 2, &all) ||
+        !vox_mul(all, sizeof(float), &all))
+        goto huge;
+    s->ring.slot_stride = slot;
+    s->ring.channels = s->in[0];
+    s->ring.rows = s->in[2];
+    s->ring.columns = s->in[3];
+    return VOX_OK;
+huge:
+    return vox_fail(err, VOX_ERR_RESOURCE, "planes of %lld x %lld x %lld values exceed the address space",
+                    (long long)s->in[0], (long long)s->in[2], (long long)s->in[3]);
+}
+
+vox_stage *vox_stage_new(const vox_layer *rows, const vox_layer *window, const int64_t in[4],
+                         int64_t in_slab, int threads, vox_error *err) {
+    vox_stage *s = vox_alloc(1, sizeof *s, "stage", err);
+    if (!s)
+        return NULL;
+    s->rows = rows;
+    s->rows_end = s->window = window;
+    s->threads = threads;
+    memcpy(s->in, in, sizeof s->in);
+    if (window) {
+        if (window->class->shape(window, in, s->out, s->axis, err))
+            goto fail;
+    } else {
+        memcpy(s->out, in, sizeof s->out);
+        for (int i = 0; i < 3; i++)
+            s->axis[i] = (vox_axis){
+                .in = in[1 + i], .out = in[1 + i], .kernel = 1, .stride = 1, .dilation = 1};
+    }
+    if (lay_out_rows(s, err))
+        goto fail;
+    s->in_slab = vox_min(in_slab, in[1]);
+    s->out_slab = vox_max(s->in_slab / s->axis[0].stride, 1);
+    s->ring.slots = s->in_slab;
+    if (window) {
+        s->ready = vox_alloc(s->out[1], sizeof *s->ready, "schedule", err);
+        s->keep = vox_alloc(s->out[1], sizeof *s->keep, "schedule", err);
+        if (!s->ready || !s->keep)
+            goto fail;
+        /* While an output waits for its last plane, a whole slab must still find room. */
+        s->ring.slots = vox_min(make_schedule(s) + s->in_slab - 1, in[1]);
+    }
+    return s;
+fail:
+    vox_stage_free(s);
+    return NULL;
+}
+
+/* A slot more where planes of padding must exist. */
+static int64_t slots_held(const vox_stage *s) {
+    return s->ring.slots + (s->window && s->window->needs_zero_planes);
+}
+
+int64_t vox_stage_ring_bytes(const vox_stage *s) {
+    return slots_held(s) * s->ring.slot_stride * (int64_t)sizeof(float) +
+           s->threads * s->padded_columns * (int64_t)sizeof(float);
+}
+
+static int64_t plane_pointers(const vox_stage *s) {
+    return s->next->ring.slots * s->axis[0].kernel;
+}
+
+int64_t vox_stage_table_bytes(const vox_stage *s) {
+    return s->window->class->prepared_bytes(s->window) +
+           (plane_pointers(s) + 2 * s->out[1] + s->axis[1].kernel + s->axis[2].kernel) *
+               (int64_t)sizeof(int64_t);
+}
+
+/* ---- Start: memory ---- */
+
+vox_status vox_stage_start(vox_stage *s, vox_error *err) {
+    const vox_axis *h = &s->axis[1], *w = &s->axis[2];
+    s->memory = vox_alloc(slots_held(s) * s->ring.slot_stride, sizeof(float), "planes", err);
+    s->scratch = vox_alloc(s->threads * s->padded_columns, sizeof(float), "rows", err);
+    if (!s->memory || !s->scratch)
+        return VOX_ERR_RESOURCE;
+    s->ring.data = s->memory + h->before * s->ring.row_stride + w->before;
+    if (!s->window)
+        return VOX_OK;
+    if (s->window->fill != 0)
+        for (int64_t i = 0; i < slots_held(s) * s->ring.slot_stride; i++)
+            s->memory[i] = s->window->fill;
+    s->planes = vox_alloc(plane_pointers(s), sizeof *s->planes, "plane table", err);
+    s->row_offset = vox_alloc(h->kernel, sizeof(int64_t), "row table", err);
+    s->column_offset = vox_alloc(w->kernel, sizeof(int64_t), "column table", err);
+    if (!s->planes || !s->row_offset || !s->column_offset)
+        return VOX_ERR_RESOURCE;
+    for (int64_t k = 0; k < h->kernel; k++)
+        s->row_offset[k] = k * h->dilation * s->ring.row_stride;
+    for (int64_t k = 0; k < w->kernel; k++)
+        s->column_offset[k] =
+            k * w->dilation % s->phases * s->phase_length + k * w->dilation / s->phases;
+    return s->window->class->prepare(s->window, &s->prepared, err);
+}
+
+void vox_stage_rewind(vox_stage *s) {
+    s->received = s->produced = 0;
+}
+
+void vox_stage_free(vox_stage *s) {
+    if (!s)
+        return;
+    free(s->memory);
+    free(s->scratch);
+    free(s->ready);
+    free(s->keep);
+    free(s->planes);
+    free(s->row_offset);
+    free(s->column_offset);
+    free(s->prepared);
+    free(s);
+}
+
+/* ---- Arrival: row layers, then padding in W and H ---- */
+
+/* The left and right ends of one padded row, from its interior. */
+static void pad_row(const vox_stage *s, float *row) {
+    const vox_axis *w = &s->axis[2];
+    float fill = s->window->fill;
+    for (int64_t i = 0; i < w->before; i++) {
+        int64_t from = vox_axis_source(w, i - w->before);
+        row[i] = from < 0 ? fill : row[w->before + from];
+    }
+    for (int64_t i = w->before + w->in; i < s->padded_columns; i++) {
+        int64_t from = vox_axis_source(w, i - w->before);
+        row[i] = from < 0 ? fill : row[w->before + from];
+    }
+}
+
+/* Sorts a padded row into its phases: x[0], x[s], x[2s], ... | x[1], x[s+1], ... | ... */
+static void split_row(const vox_stage *s, float *row, float *scratch) {
+    memcpy(scratch, row, (size_t)s->padded_columns * sizeof(float));
+    for (int64_t p = 0; p < s->phases; p++) {
+        float *phase = row + p * s->phase_length;
+        for (int64_t i = p; i < s->padded_columns; i += s->phases)
+            *phase++ = scratch[i];
+    }
+}
+
+/* NaN has many bit patterns, and which one an operation passes on differs between instruction sets. */
+static void unify_nan(float *row, int64_t columns) {
+    for (int64_t i = 0; i < columns; i++)
+        row[i] = row[i] == row[i] ? row[i] : NAN;
+}
+
+static void arrive_row(const vox_stage *s, int64_t d, int64_t row, float *scratch) {
+    for (const vox_layer *l = s->rows; l != s->rows_end; l = l->next)
+        l->class->row(l, vox_plane_row(&s->ring, 0, d, row), s->ring.channel_stride, s->in[0], s->in[3]);
+    for (int64_t c = 0; c < s->in[0]; c++) {
+        float *interior = vox_plane_row(&s->ring, c, d, row), *padded = interior - s->axis[2].before;
+        if (!s->window) {
+            unify_nan(interior, s->in[3]);
+        } else {
+            pad_row(s, padded);
+            if (s->phases > 1)
+                split_row(s, padded, scratch);
+        }
+    }
+}
+
+/* The padded rows above and below the interior of one plane. */
+static void pad_plane(const vox_stage *s, int64_t d, int64_t c) {
+    const vox_axis *h = &s->axis[1];
+    float *padded = vox_plane_row(&s->ring, c, d, 0) - s->axis[2].before;
+    for (int64_t r = -h->before; r < s->padded_rows - h->before; r++) {
+        int64_t from = r >= 0 && r < h->in ? -1 : vox_axis_source(h, r);
+        if (from >= 0)
+            memcpy(padded + r * s->ring.row_stride, padded + from * s->ring.row_stride,
+                   (size_t)(s->phases * s->phase_length) * sizeof(float));
+    }
+}
+
+static void arrive(const vox_stage *s, int64_t from, int64_t count) {
+    const int64_t rows = s->in[2], channels = s->in[0];
+    const bool copied_rows = s->axis[1].mode != VOX_PAD_ZEROS && s->padded_rows > rows;
+#pragma omp parallel num_threads(s->threads) if (count * rows > 1)
+    {
+        float *scratch = s->scratch + omp_get_thread_num() * s->padded_columns;
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < count * rows; i++)
+            arrive_row(s, from + i / rows, i % rows, scratch);
+        if (copied_rows) {
+#pragma omp for schedule(static)
+            for (int64_t i = 0; i < count * channels; i++)
+                pad_plane(s, from + i / channels, i % channels);
+        }
+    }
+}
+
+/* ---- Flow ---- */
+
+/* Planes that may be written now without overwriting one that is still needed. */
+static int64_t room(const vox_stage *s) {
+    if (!s->window || s->produced == s->out[1])
+        return s->ring.slots;
+    return s->ring.slots - vox_max(s->received - s->keep[s->produced], 0);
+}
+
+/* Points each tap of output planes [first, first + count) at its padded plane. */
+static void point_planes(vox_stage *s, int64_t first, int64_t count) {
+    const vox_axis *a = &s->axis[0];
+    const float **p = s->planes;
+    for (int64_t o = first; o < first + count; o++)
+        for (int64_t k = 0; k < a->kernel; k++) {
+            int64_t d = vox_axis_source(a, o * a->stride - a->before + k * a->dilation);
+            int64_t slot = d < 0 ? s->ring.slots : d % s->ring.slots;
+            bool skip = d < 0 && !s->window->needs_zero_planes;
+            *p++ = skip ? NULL : s->memory + slot * s->ring.slot_stride;
+        }
+}
+
+vox_status vox_stage_push(vox_stage *s, int64_t count, vox_error *err) {
+    arrive(s, s->received, count);
+    s->received += count;
+    if (!s->window)
+        return s->sink(s->sink_user, s->received - count, count, &s->ring, err);
+    for (;;) {
+        int64_t most = vox_min(room(s->next), s->out[1] - s->produced), n = 0;
+        while (n < most && s->ready[s->produced + n] < s->received)
+            n++;
+        if (n == 0)
+            return VOX_OK;
+        point_planes(s, s->produced, n);
+        vox_window w = {
+            .axis = s->axis,
+            .planes = s->planes,
+            .channel_stride = s->ring.channel_stride,
+            .row_stride = s->ring.row_stride,
+            .row_offset = s->row_offset,
+            .column_offset = s->column_offset,
+            .first = s->produced,
+            .count = n,
+            .to = &s->next->ring,
+            .threads = s->threads,
+        };
+        s->window->class->window(s->window, s->prepared, &w);
+        s->produced += n;
+        vox_status status = vox_stage_push(s->next, n, err);
+        if (status)
+            return status;
+    }
+}

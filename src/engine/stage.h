@@ -1,0 +1,49 @@
+/* stage.h - one window layer at work on its ring of planes (or the sink, which has none). */
+#ifndef VOX_STAGE_H
+#define VOX_STAGE_H
+
+#include "engine/pipeline.h"
+#include "layer/layer.h"
+
+typedef struct vox_stage vox_stage;
+
+struct vox_stage {
+    const vox_layer *rows, *rows_end; /* row layers [rows, rows_end) for planes that arrive */
+    const vox_layer *window;          /* NULL: this is the sink */
+    int64_t in[4], out[4];            /* (C, D, H, W) */
+    vox_axis axis[3];
+    int64_t in_slab, out_slab; /* planes that come, and are pushed on, at a time */
+    int threads;
+
+    /* The ring. Its slots hold padded planes; `ring` is the window on their interior. Where the stride along
+     * W is s, a padded row is kept as s phases of phase_length floats, so that the inputs of successive
+     * outputs lie side by side at every tap. */
+    vox_planes ring;
+    float *memory;
+    int64_t padded_rows, padded_columns, phases, phase_length;
+    float *scratch; /* [threads][padded_columns] */
+
+    /* The schedule: output plane o needs input planes up to ready[o], and none before keep[o] is needed by
+     * it or a later one. */
+    int64_t *ready, *keep; /* [out D] */
+
+    const float **planes; /* [next ring's slots][kD], as in vox_window */
+    int64_t *row_offset, *column_offset;
+    void *prepared;
+
+    int64_t received, produced; /* planes so far */
+    vox_stage *next;
+    vox_pipeline_sink *sink;
+    void *sink_user;
+};
+
+vox_stage *vox_stage_new(const vox_layer *rows, const vox_layer *window, const int64_t in[4],
+                         int64_t in_slab, int threads, vox_error *err);
+int64_t vox_stage_ring_bytes(const vox_stage *s);
+int64_t vox_stage_table_bytes(const vox_stage *s);
+vox_status vox_stage_start(vox_stage *s, vox_error *err);
+vox_status vox_stage_push(vox_stage *s, int64_t count, vox_error *err);
+void vox_stage_rewind(vox_stage *s);
+void vox_stage_free(vox_stage *s);
+
+#endif

@@ -1,0 +1,33 @@
+/* vec_avx2.h - the vector vocabulary on AVX2 and FMA3: 16 registers of 8 floats. */
+#ifndef VOX_VEC_H
+#define VOX_VEC_H
+
+#include <immintrin.h>
+
+/* 12 accumulators, 3 inputs, 1 weight: all 16 registers. */
+enum { VEC_WIDTH = 8, VEC_ACCUMULATORS = 12, VEC_MAX_BLOCK = 6 };
+
+typedef __m256 vec;
+
+static inline vec vec_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+
+static inline void vec_store(float *p, vec v) {
+    _mm256_storeu_ps(p, v);
+}
+
+static inline void vec_store_part(float *p, vec v, int n) {
+    __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane), v);
+}
+
+static inline vec vec_broadcast(float x) {
+    return _mm256_set1_ps(x);
+}
+
+static inline vec vec_fmadd(vec a, vec b, vec c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+#endif

@@ -1,0 +1,32 @@
+/* vec_neon.h - the vector vocabulary on AArch64's Advanced SIMD: 32 registers of 4 floats. */
+#ifndef VOX_VEC_H
+#define VOX_VEC_H
+
+#include <arm_neon.h>
+
+enum { VEC_WIDTH = 4, VEC_ACCUMULATORS = 24, VEC_MAX_BLOCK = 8 };
+
+typedef float32x4_t vec;
+
+static inline vec vec_load(const float *p) {
+    return vld1q_f32(p);
+}
+
+static inline void vec_store(float *p, vec v) {
+    vst1q_f32(p, v);
+}
+
+static inline void vec_store_part(float *p, vec v, int n) {
+    for (int i = 0; i < n; i++)
+        p[i] = v[i];
+}
+
+static inline vec vec_broadcast(float x) {
+    return vdupq_n_f32(x);
+}
+
+static inline vec vec_fmadd(vec a, vec b, vec c) {
+    return vfmaq_f32(c, a, b);
+}
+
+#endif

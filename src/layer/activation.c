@@ -1,0 +1,106 @@
+/* activation.c - elementwise functions and softmax, as torch.nn.functional defines them.
+ *
+ * The transcendental ones are computed in double and rounded once: the result is then the correctly rounded
+ * one but for about one value in 2^28, and does not depend on which of libm's variants the machine picks. */
+#include "layer/layer.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct activation_layer {
+    vox_layer base;
+    vox_activation kind;
+    float parameter;
+} activation_layer;
+
+static vox_status activation_shape(const vox_layer *l, const int64_t in[4], int64_t out[4],
+                                   vox_axis axis[3], vox_error *err) {
+    (void)l, (void)axis, (void)err;
+    for (int i = 0; i < 4; i++)
+        out[i] = in[i];
+    return VOX_OK;
+}
+
+static float relu(float x, float unused) {
+    (void)unused;
+    return x < 0 ? 0 : x; /* NaN stays NaN, as in torch */
+}
+
+static float leaky_relu(float x, float negative_slope) {
+    return x < 0 ? x * negative_slope : x;
+}
+
+static float elu(float x, float alpha) {
+    return x < 0 ? (float)(alpha * expm1(x)) : x;
+}
+
+static float sigmoid(float x, float unused) {
+    (void)unused;
+    return (float)(1 / (1 + exp(-(double)x)));
+}
+
+static float hyperbolic(float x, float unused) {
+    (void)unused;
+    return (float)tanh(x);
+}
+
+/* exp(x - max) / sum over the channels of each voxel. Channels are added in ascending order. */
+static void softmax(float *row, int64_t channel_stride, int64_t channels, int64_t columns) {
+    for (int64_t i = 0; i < columns; i++) {
+        float *x = row + i, most = x[0];
+        for (int64_t c = 1; c < channels; c++) {
+            float v = x[c * channel_stride];
+            if (v > most || isnan(v))
+                most = v;
+        }
+        double sum = 0;
+        for (int64_t c = 0; c < channels; c++)
+            sum += exp((double)x[c * channel_stride] - most);
+        for (int64_t c = 0; c < channels; c++)
+            x[c * channel_stride] = (float)(exp((double)x[c * channel_stride] - most) / sum);
+    }
+}
+
+static void activation_row(const vox_layer *l, float *row, int64_t channel_stride, int64_t channels,
+                           int64_t columns) {
+    const activation_layer *a = (const activation_layer *)l;
+    if (a->kind == VOX_ACT_SOFTMAX) {
+        softmax(row, channel_stride, channels, columns);
+        return;
+    }
+    static float (*const function[])(float, float) = {
+        [VOX_ACT_RELU] = relu,       [VOX_ACT_LEAKY_RELU] = leaky_relu, [VOX_ACT_ELU] = elu,
+        [VOX_ACT_SIGMOID] = sigmoid, [VOX_ACT_TANH] = hyperbolic,
+    };
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t i = 0; i < columns; i++) {
+            float *x = &row[c * channel_stride + i];
+            *x = function[a->kind](*x, a->parameter);
+        }
+}
+
+static void activation_free(vox_layer *l) {
+    free(l);
+}
+
+static const vox_layer_class activation_class = {
+    .name = "activation",
+    .shape = activation_shape,
+    .row = activation_row,
+    .free = activation_free,
+};
+
+vox_status vox_chain_activation(vox_chain *chain, vox_activation kind, double parameter,
+                                vox_error *err) {
+    if (kind < VOX_ACT_RELU || kind > VOX_ACT_SOFTMAX || !isfinite(parameter))
+        return vox_fail(err, VOX_ERR_USAGE, "activation: kind=%d, parameter=%g: not an activation",
+                        (int)kind, parameter);
+    activation_layer *a = vox_alloc(1, sizeof *a, "activation", err);
+    if (!a)
+        return VOX_ERR_RESOURCE;
+    a->base.class = &activation_class;
+    a->kind = kind;
+    a->parameter = (float)parameter;
+    vox_chain_append(chain, &a->base);
+    return VOX_OK;
+}

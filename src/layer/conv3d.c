@@ -1,0 +1,289 @@
+/* conv3d.c - torch.nn.Conv3d: parameters, shapes, packed weights, and the cutting of planes into jobs.
+ * Definition: https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html */
+#include "kernel/kernel.h"
+#include "layer/layer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct conv_layer {
+    vox_layer base;
+    vox_conv3d conv;
+    float *weight; /* [out_channels, in_channels/groups, kD, kH, kW] */
+    float *bias;   /* [out_channels] */
+} conv_layer;
+
+static const char axis_name[] = "DHW";
+
+void vox_conv3d_defaults(vox_conv3d *c) {
+    *c = (vox_conv3d){.in_channels = 1, .out_channels = 1, .groups = 1};
+    for (int i = 0; i < 3; i++)
+        c->kernel_size[i] = c->stride[i] = c->dilation[i] = 1;
+}
+
+/* ---- Shapes ---- */
+
+/* Padding in front and behind along axis i for an input of n. */
+static vox_status padding(const vox_conv3d *c, int i, int64_t n, int64_t pad[2], vox_error *err) {
+    int64_t reach = c->dilation[i] * (c->kernel_size[i] - 1), total = 0;
+    switch (c->padding) {
+    case VOX_PADDING_EXPLICIT:
+        pad[0] = c->padding_before[i];
+        pad[1] = c->padding_after[i];
+        break;
+    case VOX_PADDING_SAME:
+        total = reach;
+        break;
+    case VOX_PADDING_SAME_UPPER:
+        total = vox_max(((n + c->stride[i] - 1) / c->stride[i] - 1) * c->stride[i] + reach + 1 - n, 0);
+        break;
+    case VOX_PADDING_VALID:
+        break;
+    }
+    if (c->padding != VOX_PADDING_EXPLICIT) {
+        pad[0] = total / 2;
+        pad[1] = total - pad[0];
+    }
+    int64_t most = vox_max(pad[0], pad[1]);
+    if (c->padding_mode == VOX_PAD_REFLECT && most >= n)
+        return vox_fail(err, VOX_ERR_USAGE,
+                        "conv3d: padding=%lld along %c: reflect padding must be less than the input's "
+                        "size %lld there",
+                        (long long)most, axis_name[i], (long long)n);
+    if (c->padding_mode == VOX_PAD_CIRCULAR && most > n)
+        return vox_fail(err, VOX_ERR_USAGE,
+                        "conv3d: padding=%lld along %c: circular padding must not exceed the input's "
+                        "size %lld there",
+                        (long long)most, axis_name[i], (long long)n);
+    return VOX_OK;
+}
+
+static vox_status conv_shape(const vox_layer *l, const int64_t in[4], int64_t out[4], vox_axis axis[3],
+                             vox_error *err) {
+    const vox_conv3d *c = &((const conv_layer *)l)->conv;
+    if (in[0] != c->in_channels)
+        return vox_fail(err, VOX_ERR_USAGE, "conv3d: in_channels=%lld: the input has %lld channels",
+                        (long long)c->in_channels, (long long)in[0]);
+    out[0] = c->out_channels;
+    for (int i = 0; i < 3; i++) {
+        int64_t n = in[1 + i], pad[2] = {0, 0};
+        vox_status status = padding(c, i, n, pad, err);
+        if (status)
+            return status;
+        int64_t span = c->dilation[i] * (c->kernel_size[i] - 1) + 1;
+        if (n + pad[0] + pad[1] < span)
+            return vox_fail(err, VOX_ERR_USAGE,
+                            "conv3d: kernel_size=%lld, dilation=%lld along %c: spans %lld voxels, the "
+                            "padded input has %lld",
+                            (long long)c->kernel_size[i], (long long)c->dilation[i], axis_name[i],
+                            (long long)span, (long long)(n + pad[0] + pad[1]));
+        out[1 + i] = (n + pad[0] + pad[1] - span) / c->stride[i] + 1;
+        axis[i] = (vox_axis){.in = n,
+                             .out = out[1 + i],
+                             .kernel = c->kernel_size[i],
+                             .stride = c->stride[i],
+                             .dilation = c->dilation[i],
+                             .before = pad[0],
+                             .mode = c->padding_mode};
+    }
+    return VOX_OK;
+}
+
+/* ---- Weights, packed for the kernel ---- */
+
+/* The output channels of a group in blocks of nearly equal size, so that none is nearly empty. */
+static int64_t block_count(int64_t out_channels, int max_block) {
+    return (out_channels + max_block - 1) / max_block;
+}
+
+static int64_t block_start(int64_t out_channels, int64_t blocks, int64_t b) {
+    return out_channels * b / blocks;
+}
+
+typedef struct packed {
+    const vox_kernel *kernel;
+    int64_t blocks; /* a group */
+    float weight[]; /* [out_channel block][in_channels/groups][kD][kH][kW][channel of the block] */
+} packed;
+
+static int64_t tap_count(const vox_conv3d *c) {
+    return c->in_channels / c->groups * c->kernel_size[0] * c->kernel_size[1] * c->kernel_size[2];
+}
+
+static int64_t conv_prepared_bytes(const vox_layer *l) {
+    const vox_conv3d *c = &((const conv_layer *)l)->conv;
+    return (int64_t)sizeof(packed) + c->out_channels * tap_count(c) * (int64_t)sizeof(float);
+}
+
+static vox_status conv_prepare(const vox_layer *l, void **prepared, vox_error *err) {
+    const conv_layer *layer = (const conv_layer *)l;
+    const vox_conv3d *c = &layer->conv;
+    vox_error local = {0};
+    const vox_kernel *kernel = vox_kernel_active(&local);
+    if (!kernel)
+        return vox_fail(err, local.status, "%s", local.message);
+    packed *p = vox_alloc(conv_prepared_bytes(l), 1, "packed weights", err);
+    if (!p)
+        return VOX_ERR_RESOURCE;
+    int64_t taps = tap_count(c), group_out = c->out_channels / c->groups;
+    p->kernel = kernel;
+    p->blocks = block_count(group_out, kernel->max_block);
+    float *to = p->weight;
+    for (int64_t g = 0; g < c->groups; g++)
+        for (int64_t b = 0; b < p->blocks; b++) {
+            int64_t from = g * group_out + block_start(group_out, p->blocks, b);
+            int64_t end = g * group_out + block_start(group_out, p->blocks, b + 1);
+            for (int64_t t = 0; t < taps; t++)
+                for (int64_t o = from; o < end; o++)
+                    *to++ = layer->weight[o * taps + t];
+        }
+    *prepared = p;
+    return VOX_OK;
+}
+
+/* ---- Computing ---- */
+
+/* Output planes are cut into units of [rows] x [one block of channels]; the units of a piece of input come
+ * one after the other, so that it stays in cache while all blocks pass over it. */
+static int64_t rows_per_unit(const vox_window *w, int64_t blocks, int64_t macs_per_row) {
+    const int64_t least = 1 << 17; /* multiply-adds worth handing to a thread: some microseconds */
+    int64_t rows = w->axis[1].out;
+    int64_t parallel = vox_max(rows * w->count * blocks / (8 * w->threads), 1);
+    int64_t worth = vox_max(least / vox_max(macs_per_row, 1), 1);
+    return vox_min(rows, vox_max(vox_min(parallel, 16), worth));
+}
+
+static void conv_window(const vox_layer *l, const void *prepared, const vox_window *w) {
+    const conv_layer *layer = (const conv_layer *)l;
+    const vox_conv3d *c = &layer->conv;
+    const packed *p = prepared;
+    const int64_t group_in = c->in_channels / c->groups, group_out = c->out_channels / c->groups;
+    const int64_t taps = tap_count(c), rows = w->axis[1].out, columns = w->axis[2].out;
+    const int64_t blocks = c->groups * p->blocks;
+    const int64_t step = rows_per_unit(w, blocks, taps * columns * p->kernel->max_block);
+    const int64_t pieces = (rows + step - 1) / step;
+    const int64_t in_row_step = w->axis[1].stride * w->row_stride;
+    const int64_t units = w->count * pieces * blocks;
+#pragma omp parallel for schedule(dynamic) num_threads(w->threads) if (units > 1)
+    for (int64_t u = 0; u < units; u++) {
+        int64_t block = u % blocks, piece = u / blocks % pieces, plane = u / blocks / pieces;
+        int64_t group = block / p->blocks, b = block % p->blocks;
+        int64_t channel = group * group_out + block_start(group_out, p->blocks, b);
+        int64_t end = group * group_out + block_start(group_out, p->blocks, b + 1);
+        int64_t row = piece * step;
+        vox_kernel_job job = {
+            .planes = w->planes + plane * c->kernel_size[0],
+            .in_offset = group * group_in * w->channel_stride + row * in_row_step,
+            .in_channel_stride = w->channel_stride,
+            .in_row_step = in_row_step,
+            .row_offset = w->row_offset,
+            .column_offset = w->column_offset,
+            .in_channels = group_in,
+            .kernel_size = {c->kernel_size[0], c->kernel_size[1], c->kernel_size[2]},
+            .block = (int)(end - channel),
+            .weight = p->weight + channel * taps,
+            .bias = layer->bias + channel,
+            .out = vox_plane_row(w->to, channel, w->first + plane, row),
+            .out_channel_stride = w->to->channel_stride,
+            .out_row_stride = w->to->row_stride,
+            .rows = vox_min(step, rows - row),
+            .columns = columns,
+        };
+        p->kernel->run(&job);
+    }
+}
+
+/* ---- Construction ---- */
+
+static void conv_free(vox_layer *l) {
+    conv_layer *layer = (conv_layer *)l;
+    free(layer->weight);
+    free(layer->bias);
+    free(layer);
+}
+
+static const vox_layer_class conv_class = {
+    .name = "conv3d",
+    .shape = conv_shape,
+    .prepare = conv_prepare,
+    .prepared_bytes = conv_prepared_bytes,
+    .window = conv_window,
+    .free = conv_free,
+};
+
+/* What torch's constructor checks. The caps keep every later product within int64_t. */
+static vox_status check(const vox_conv3d *c, vox_error *err) {
+    const int64_t cap = INT64_C(1) << 20;
+    const struct {
+        const char *name;
+        int64_t value, least;
+    } scalar[] = {{"in_channels", c->in_channels, 1},
+                  {"out_channels", c->out_channels, 1},
+                  {"groups", c->groups, 1}};
+    for (int i = 0; i < 3; i++)
+        if (scalar[i].value < 1 || scalar[i].value > cap)
+            return vox_fail(err, VOX_ERR_USAGE, "conv3d: %s=%lld: must be 1 to %lld", scalar[i].name,
+                            (long long)scalar[i].value, (long long)cap);
+    for (int i = 0; i < 3; i++) {
+        const struct {
+            const char *name;
+            int64_t value, least;
+        } number[] = {{"kernel_size", c->kernel_size[i], 1},
+                      {"stride", c->stride[i], 1},
+                      {"dilation", c->dilation[i], 1},
+                      {"padding", c->padding_before[i], 0},
+                      {"padding", c->padding_after[i], 0}};
+        for (int k = 0; k < 5; k++)
+            if (number[k].value < number[k].least || number[k].value > cap)
+                return vox_fail(err, VOX_ERR_USAGE, "conv3d: %s=%lld along %c: must be %lld to %lld",
+                                number[k].name, (long long)number[k].value, axis_name[i],
+                                (long long)number[k].least, (long long)cap);
+    }
+    if (c->in_channels % c->groups || c->out_channels % c->groups)
+        return vox_fail(err, VOX_ERR_USAGE,
+                        "conv3d: groups=%lld: must divide in_channels=%lld and out_channels=%lld",
+                        (long long)c->groups, (long long)c->in_channels, (long long)c->out_channels);
+    if (c->padding == VOX_PADDING_SAME)
+        for (int i = 0; i < 3; i++)
+            if (c->stride[i] != 1)
+                return vox_fail(err, VOX_ERR_USAGE,
+                                "conv3d: stride=%lld along %c: padding 'same' needs stride 1 "
+                                "('same_upper' does not)",
+                                (long long)c->stride[i], axis_name[i]);
+    int64_t count, bytes;
+    const int64_t extent[] = {c->out_channels, c->in_channels / c->groups, c->kernel_size[0],
+                              c->kernel_size[1], c->kernel_size[2]};
+    if (!vox_product(extent, 5, &count) || !vox_mul(count, sizeof(float), &bytes))
+        return vox_fail(err, VOX_ERR_USAGE, "conv3d: the weight has more values than memory");
+    return VOX_OK;
+}
+
+vox_status vox_chain_conv3d(vox_chain *chain, const vox_conv3d *conv, const float *weight,
+                            const float *bias, vox_error *err) {
+    vox_status status = check(conv, err);
+    if (status)
+        return status;
+    conv_layer *l = vox_alloc(1, sizeof *l, "conv3d", err);
+    if (!l)
+        return VOX_ERR_RESOURCE;
+    l->base.class = &conv_class;
+    l->conv = *conv;
+    int64_t count = conv->out_channels * tap_count(conv);
+    l->base.macs_per_output = tap_count(conv);
+    l->weight = vox_alloc(count, sizeof(float), "conv3d weight", err);
+    l->bias = vox_alloc(conv->out_channels, sizeof(float), "conv3d bias", err);
+    if (!l->weight || !l->bias) {
+        conv_free(&l->base);
+        return VOX_ERR_RESOURCE;
+    }
+    memcpy(l->weight, weight, (size_t)count * sizeof(float));
+    if (bias)
+        memcpy(l->bias, bias, (size_t)conv->out_channels * sizeof(float));
+    /* 0*w leaves the sum as it is only where w is finite. */
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(l->weight[i]))
+            l->base.needs_zero_planes = true;
+    vox_chain_append(chain, &l->base);
+    return VOX_OK;
+}

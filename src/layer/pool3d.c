@@ -1,0 +1,154 @@
+/* pool3d.c - torch.nn.MaxPool3d and torch.nn.AvgPool3d.
+ * Definitions: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html and AvgPool3d.html; the
+ * output size with ceil_mode, and the average's divisor, as in ATen/native/Pool.h and AveragePool3d. */
+#include "layer/layer.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct pool_layer {
+    vox_layer base;
+    vox_pool3d pool;
+} pool_layer;
+
+static const char axis_name[] = "DHW";
+
+void vox_pool3d_defaults(vox_pool3d *p) {
+    *p = (vox_pool3d){.count_include_pad = true};
+    for (int i = 0; i < 3; i++) {
+        p->kernel_size[i] = p->stride[i] = 2;
+        p->dilation[i] = 1;
+    }
+}
+
+static vox_status pool_shape(const vox_layer *l, const int64_t in[4], int64_t out[4], vox_axis axis[3],
+                             vox_error *err) {
+    const vox_pool3d *p = &((const pool_layer *)l)->pool;
+    out[0] = in[0];
+    for (int i = 0; i < 3; i++) {
+        int64_t n = in[1 + i], s = p->stride[i], pad = p->padding[i];
+        int64_t span = p->dilation[i] * (p->kernel_size[i] - 1) + 1;
+        int64_t room = n + 2 * pad - span;
+        if (room < 0)
+            return vox_fail(err, VOX_ERR_USAGE,
+                            "%s: kernel_size=%lld along %c: spans %lld voxels, the padded input has %lld",
+                            l->class->name, (long long)p->kernel_size[i], axis_name[i], (long long)span,
+                            (long long)(n + 2 * pad));
+        out[1 + i] = (room + (p->ceil_mode ? s - 1 : 0)) / s + 1;
+        /* With ceil_mode the last window must still begin inside the input or the padding before it. */
+        if (p->ceil_mode && (out[1 + i] - 1) * s >= n + pad)
+            out[1 + i]--;
+        axis[i] = (vox_axis){.in = n,
+                             .out = out[1 + i],
+                             .kernel = p->kernel_size[i],
+                             .stride = s,
+                             .dilation = p->dilation[i],
+                             .before = pad,
+                             .mode = VOX_PAD_ZEROS};
+    }
+    return VOX_OK;
+}
+
+/* How many values the window of output o counts along one axis: those inside the padding (or the input
+ * alone); what ceil_mode adds behind the padding never counts. */
+static int64_t counted(const vox_pool3d *p, const vox_axis *a, int64_t o) {
+    int64_t from = o * a->stride - a->before, to = vox_min(from + a->kernel, a->in + a->before);
+    if (!p->count_include_pad) {
+        from = vox_max(from, 0);
+        to = vox_min(to, a->in);
+    }
+    return to - from;
+}
+
+/* One output row: the taps in the order kd, kh, kw. */
+static void pool_row(const vox_pool3d *p, const vox_window *w, const float *const *planes,
+                     int64_t in_offset, int64_t plane, int64_t row, float *out) {
+    const vox_axis *a = w->axis;
+    const int64_t columns = a[2].out;
+    for (int64_t i = 0; i < columns; i++)
+        out[i] = p->average ? 0 : -INFINITY;
+    for (int64_t d = 0; d < a[0].kernel; d++) {
+        if (!planes[d])
+            continue;
+        for (int64_t h = 0; h < a[1].kernel; h++)
+            for (int64_t k = 0; k < a[2].kernel; k++) {
+                const float *x = planes[d] + in_offset + w->row_offset[h] + w->column_offset[k];
+                if (p->average)
+                    for (int64_t i = 0; i < columns; i++)
+                        out[i] += x[i];
+                else
+                    for (int64_t i = 0; i < columns; i++) /* a NaN, once in, stays */
+                        out[i] = x[i] > out[i] || x[i] != x[i] ? x[i] : out[i];
+            }
+    }
+    if (p->average) {
+        int64_t count = counted(p, &a[0], plane) * counted(p, &a[1], row);
+        for (int64_t i = 0; i < columns; i++)
+            out[i] /= (float)(count * counted(p, &a[2], i));
+    }
+}
+
+static void pool_window(const vox_layer *l, const void *prepared, const vox_window *w) {
+    const vox_pool3d *p = &((const pool_layer *)l)->pool;
+    (void)prepared;
+    const int64_t channels = w->to->channels, rows = w->axis[1].out;
+#pragma omp parallel for collapse(3) num_threads(w->threads)
+    for (int64_t plane = 0; plane < w->count; plane++)
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t row = 0; row < rows; row++)
+                pool_row(p, w, w->planes + plane * w->axis[0].kernel,
+                         c * w->channel_stride + row * w->axis[1].stride * w->row_stride,
+                         w->first + plane, row, vox_plane_row(w->to, c, w->first + plane, row));
+}
+
+static vox_status pool_prepare(const vox_layer *l, void **prepared, vox_error *err) {
+    (void)l, (void)err;
+    *prepared = NULL;
+    return VOX_OK;
+}
+
+static int64_t pool_prepared_bytes(const vox_layer *l) {
+    (void)l;
+    return 0;
+}
+
+static void pool_free(vox_layer *l) {
+    free(l);
+}
+
+#define POOL_CLASS(text)                                                                           \
+    {                                                                                              \
+        .name = text, .shape = pool_shape, .prepare = pool_prepare,                                \
+        .prepared_bytes = pool_prepared_bytes, .window = pool_window, .free = pool_free,           \
+    }
+static const vox_layer_class max_class = POOL_CLASS("maxpool3d"), average_class = POOL_CLASS("avgpool3d");
+
+vox_status vox_chain_pool3d(vox_chain *chain, const vox_pool3d *pool, vox_error *err) {
+    const char *name = pool->average ? "avgpool3d" : "maxpool3d";
+    const int64_t cap = INT64_C(1) << 20;
+    for (int i = 0; i < 3; i++) {
+        const int64_t k = pool->kernel_size[i], s = pool->stride[i], p = pool->padding[i],
+                      d = pool->dilation[i];
+        if (k < 1 || s < 1 || d < 1 || p < 0 || k > cap || s > cap || d > cap)
+            return vox_fail(err, VOX_ERR_USAGE,
+                            "%s: kernel_size=%lld, stride=%lld, padding=%lld, dilation=%lld along %c: "
+                            "must be positive, and padding not negative",
+                            name, (long long)k, (long long)s, (long long)p, (long long)d, axis_name[i]);
+        if (p > k / 2)
+            return vox_fail(err, VOX_ERR_USAGE,
+                            "%s: padding=%lld along %c: must be at most half of kernel_size=%lld", name,
+                            (long long)p, axis_name[i], (long long)k);
+        if (pool->average && d != 1)
+            return vox_fail(err, VOX_ERR_USAGE, "%s: dilation=%lld along %c: average pooling has none",
+                            name, (long long)d, axis_name[i]);
+    }
+    pool_layer *l = vox_alloc(1, sizeof *l, name, err);
+    if (!l)
+        return VOX_ERR_RESOURCE;
+    l->base.class = pool->average ? &average_class : &max_class;
+    l->base.fill = pool->average ? 0 : -INFINITY;
+    l->base.macs_per_output = pool->kernel_size[0] * pool->kernel_size[1] * pool->kernel_size[2];
+    l->pool = *pool;
+    vox_chain_append(chain, &l->base);
+    return VOX_OK;
+}

@@ -39,9 +39,10 @@ vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5]
         return status;
     int64_t slab = SLAB_BYTES / (int64_t)sizeof(float) / (vox_max(n[0], t.shape[0]) * n[2] * n[3]);
     slab = vox_min(vox_max(slab, 1), n[1]);
-    vox_pipeline *p = vox_pipeline_new(c, n, slab, vox_thread_count(threads), err);
+    vox_error local = {0};
+    vox_pipeline *p = vox_pipeline_new(c, n, slab, vox_thread_count(threads), &local);
     if (!p)
-        return VOX_ERR_RESOURCE;
+        return vox_fail(err, local.status, "%s", local.message);
     status = vox_pipeline_start(p, copy_out, &t, err);
     for (int64_t f = 0; f < in[0] && !status; f++) {
         for (int64_t d = 0; d < n[1] && !status; d += slab) {

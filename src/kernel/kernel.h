@@ -40,6 +40,8 @@ typedef struct vox_kernel {
     const char *name;
     int max_block;
     void (*run)(const vox_kernel_job *job);
+    /* row[i] = row[i]*scale + shift, rounded once, for `columns` values. */
+    void (*scale_row)(float *row, int64_t columns, float scale, float shift);
 } vox_kernel;
 
 /* The variant in use. NULL with VOX_ERR_UNSUPPORTED or VOX_ERR_USAGE where VOXCONV_ISA names one that the

@@ -114,5 +114,19 @@ static void run(const vox_kernel_job *job) {
     }
 }
 
+static void scale_row(float *row, int64_t columns, float scale, float shift) {
+    vec by = vec_broadcast(scale), plus = vec_broadcast(shift);
+    int64_t i = 0;
+    for (; i + VEC_WIDTH <= columns; i += VEC_WIDTH)
+        vec_store(row + i, vec_fmadd(vec_load(row + i), by, plus));
+    if (i < columns) {
+        float rest[VEC_WIDTH] = {0};
+        for (int64_t k = i; k < columns; k++)
+            rest[k - i] = row[k];
+        vec_store_part(row + i, vec_fmadd(vec_load(rest), by, plus), (int)(columns - i));
+    }
+}
+
 extern const vox_kernel JOIN(vox_kernel_, VOX_ISA);
-const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {TEXT(VOX_ISA), VEC_MAX_BLOCK, run};
+const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {TEXT(VOX_ISA), VEC_MAX_BLOCK, run,
+                                              scale_row};

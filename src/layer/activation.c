@@ -21,27 +21,33 @@ static vox_status activation_shape(const vox_layer *l, const int64_t in[4], int6
     return VOX_OK;
 }
 
-static float relu(float x, float unused) {
-    (void)unused;
-    return x < 0 ? 0 : x; /* NaN stays NaN, as in torch */
-}
-
-static float leaky_relu(float x, float negative_slope) {
-    return x < 0 ? x * negative_slope : x;
-}
-
-static float elu(float x, float alpha) {
-    return x < 0 ? (float)(alpha * expm1(x)) : x;
-}
-
-static float sigmoid(float x, float unused) {
-    (void)unused;
-    return (float)(1 / (1 + exp(-(double)x)));
-}
-
-static float hyperbolic(float x, float unused) {
-    (void)unused;
-    return (float)tanh(x);
+/* Each writes its loop out, so that the compiler turns the simple ones into vectors. Comparisons are such that
+ * NaN stays NaN, as in torch. */
+static void apply(vox_activation kind, float parameter, float *x, int64_t n) {
+    switch (kind) {
+    case VOX_ACT_RELU:
+        for (int64_t i = 0; i < n; i++)
+            x[i] = x[i] < 0 ? 0 : x[i];
+        break;
+    case VOX_ACT_LEAKY_RELU:
+        for (int64_t i = 0; i < n; i++)
+            x[i] = x[i] < 0 ? x[i] * parameter : x[i];
+        break;
+    case VOX_ACT_ELU:
+        for (int64_t i = 0; i < n; i++)
+            x[i] = x[i] < 0 ? (float)(parameter * expm1(x[i])) : x[i];
+        break;
+    case VOX_ACT_SIGMOID:
+        for (int64_t i = 0; i < n; i++)
+            x[i] = (float)(1 / (1 + exp(-(double)x[i])));
+        break;
+    case VOX_ACT_TANH:
+        for (int64_t i = 0; i < n; i++)
+            x[i] = (float)tanh(x[i]);
+        break;
+    case VOX_ACT_SOFTMAX: /* not elementwise */
+        break;
+    }
 }
 
 /* exp(x - max) / sum over the channels of each voxel. Channels are added in ascending order. */
@@ -68,15 +74,8 @@ static void activation_row(const vox_layer *l, float *row, int64_t channel_strid
         softmax(row, channel_stride, channels, columns);
         return;
     }
-    static float (*const function[])(float, float) = {
-        [VOX_ACT_RELU] = relu,       [VOX_ACT_LEAKY_RELU] = leaky_relu, [VOX_ACT_ELU] = elu,
-        [VOX_ACT_SIGMOID] = sigmoid, [VOX_ACT_TANH] = hyperbolic,
-    };
     for (int64_t c = 0; c < channels; c++)
-        for (int64_t i = 0; i < columns; i++) {
-            float *x = &row[c * channel_stride + i];
-            *x = function[a->kind](*x, a->parameter);
-        }
+        apply(a->kind, a->parameter, row + c * channel_stride, columns);
 }
 
 static void activation_free(vox_layer *l) {

@@ -1,5 +1,6 @@
 /* batchnorm3d.c - torch.nn.BatchNorm3d in eval mode, as one multiply-add a voxel.
  * Definition: https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html */
+#include "kernel/kernel.h"
 #include "layer/layer.h"
 
 #include <math.h>
@@ -7,6 +8,7 @@
 
 typedef struct batchnorm_layer {
     vox_layer base;
+    const vox_kernel *kernel;
     int64_t channels;
     float *alpha; /* [channels] weight / sqrt(running_var + eps) */
     float *beta;  /* [channels] bias - running_mean * alpha */
@@ -28,10 +30,7 @@ static void batchnorm_row(const vox_layer *l, float *row, int64_t channel_stride
                           int64_t columns) {
     const batchnorm_layer *b = (const batchnorm_layer *)l;
     for (int64_t c = 0; c < channels; c++)
-        for (int64_t i = 0; i < columns; i++) {
-            float *x = &row[c * channel_stride + i];
-            *x = fmaf(*x, b->alpha[c], b->beta[c]);
-        }
+        b->kernel->scale_row(row + c * channel_stride, columns, b->alpha[c], b->beta[c]);
 }
 
 static void batchnorm_free(vox_layer *l) {
@@ -60,11 +59,16 @@ vox_status vox_chain_batchnorm3d(vox_chain *chain, int64_t channels, const float
             return vox_fail(err, VOX_ERR_USAGE,
                             "batchnorm3d: running_var[%lld]=%g: with eps=%g has no square root to divide by",
                             (long long)c, (double)running_var[c], eps);
+    vox_error local = {0};
+    const vox_kernel *kernel = vox_kernel_active(&local);
+    if (!kernel)
+        return vox_fail(err, local.status, "%s", local.message);
     batchnorm_layer *b = vox_alloc(1, sizeof *b, "batchnorm3d", err);
     if (!b)
         return VOX_ERR_RESOURCE;
     b->base.class = &batchnorm_class;
     b->base.macs_per_output = 1;
+    b->kernel = kernel;
     b->channels = channels;
     b->alpha = vox_alloc(channels, sizeof(float), "batchnorm3d", err);
     b->beta = vox_alloc(channels, sizeof(float), "batchnorm3d", err);

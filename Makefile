@@ -79,4 +79,6 @@ $(BUILD)/unit: $(UNIT_OBJ) $(BUILD)/libvoxconv.a
 $(BUILD)/%: $(BUILD)/tests/tools/%.o $(BUILD)/libvoxconv.a
 	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
 
+include $(sort $(wildcard mk/*.mk))
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

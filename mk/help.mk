@@ -1,0 +1,26 @@
+# `make help`, and sweeping up.
+
+define HELP
+make            build $(BUILD)/voxconv and $(BUILD)/libvoxconv.a
+make demo       filter the sample volumes and write pictures of a slice to $(BUILD)/demo/
+make test       build and run all unit and command tests
+make deps       install the packages that building, demo and tests need (Debian)
+make asan       the whole test suite under AddressSanitizer and UndefinedBehaviorSanitizer
+make oracle     compare random layers with torch, scipy and nibabel
+make bigmem     filter a 4 GB volume and measure its peak memory (needs 15 GB of disk, minutes)
+make bench      measure the speed
+make lint       clang-format, clang-tidy, cppcheck, shellcheck
+make samples    write data/samples/ again
+make install    to DESTDIR and PREFIX ($(PREFIX)): command, library, header, pkg-config file, man pages
+make clean      remove $(BUILD)/ and the other build folders
+
+Variables: BUILD=folder  CC=clang  ISAL=no  CFLAGS=...  SANITIZE=address,undefined
+endef
+export HELP
+
+.PHONY: help clean
+help:
+	@echo "$$HELP"
+
+clean:
+	rm -rf $(BUILD) build-asan build-clang build-noisal

@@ -17,7 +17,7 @@ VERSION := $(shell sed -n 's/^\#define VOX_VERSION "\(.*\)"/\1/p' include/voxcon
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
             -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wcast-qual
 # No contraction: a fused multiply-add happens where the source says so and nowhere else (ARCHITECTURE.md).
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -fopenmp -pthread -fPIC -ffp-contract=off \
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -Itests -fopenmp -pthread -fPIC -ffp-contract=off \
              -fno-math-errno $(WARNINGS) $(CFLAGS) $(SANITIZE_FLAGS) -MMD -MP
 SANITIZE_FLAGS = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 LIBS       = -lnifti2 -lz -ljansson -lzip -lm

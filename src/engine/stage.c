@@ -12,10 +12,10 @@ enum { LINE = VOX_ALIGN / sizeof(float) }; /* floats of a cache line */
 
 /* ---- Layout: sizes, and nothing that depends on voxels ---- */
 
-/* Floats for n, on a cache line, and an odd number of lines: successive rows and planes then spread over all
- * sets of a cache, where a power of two would pile them up in a few. */
-static int64_t odd_lines(int64_t n) {
-    return ((n + LINE - 1) / LINE | 1) * LINE;
+/* Rounds *n floats up to an odd number of cache lines: successive rows and planes then spread over all sets of
+ * a cache, where a power of two would pile them up in a few. False where that overflows. */
+static bool odd_lines(int64_t *n) {
+    return vox_mul((*n + LINE - 1) / LINE | 1, LINE, n);
 }
 
 /* ready[] and keep[] from the definition, plane by plane; returns the slots that they ask for when planes come
@@ -48,24 +48,20 @@ static vox_status lay_out_rows(vox_stage *s, vox_error *err) {
     s->phases = w->stride;
     /* The kernel may read a vector beyond the last input of a phase. */
     s->phase_length = (s->padded_columns + s->phases - 1) / s->phases + VOX_KERNEL_MAX_VECTOR;
-    int64_t row, plane, slot, all;
-    if (!vox_mul(s->phases, s->phase_length, &row) || !vox_add(row, 2 * LINE, &row))
-        goto huge;
-    s->ring.row_stride = row = odd_lines(row);
-    if (!vox_mul(row, s->padded_rows, &plane) || !vox_add(plane, 2 * LINE, &plane))
-        goto huge;
-    s->ring.channel_stride = plane = odd_lines(plane);
-    if (!vox_mul(plane, s->in[0], &slot) || !vox_mul(slot, s->in[1] + 2, &all) ||
-        !vox_mul(all, sizeof(float), &all))
-        goto huge;
+    int64_t row, plane, slot, all; /* all: of a ring that holds the whole volume, the worst case */
+    if (!vox_mul(s->phases, s->phase_length, &row) || !odd_lines(&row) ||
+        !vox_mul(row, s->padded_rows, &plane) || !odd_lines(&plane) || !vox_mul(plane, s->in[0], &slot) ||
+        !vox_mul(slot, s->in[1] + 1, &all) || !vox_mul(all, sizeof(float), &all))
+        return vox_fail(err, VOX_ERR_RESOURCE,
+                        "planes of %lld x %lld x %lld values exceed the address space", (long long)s->in[0],
+                        (long long)s->in[2], (long long)s->in[3]);
+    s->ring.row_stride = row;
+    s->ring.channel_stride = plane;
     s->ring.slot_stride = slot;
     s->ring.channels = s->in[0];
     s->ring.rows = s->in[2];
     s->ring.columns = s->in[3];
     return VOX_OK;
-huge:
-    return vox_fail(err, VOX_ERR_RESOURCE, "planes of %lld x %lld x %lld values exceed the address space",
-                    (long long)s->in[0], (long long)s->in[2], (long long)s->in[3]);
 }
 
 vox_stage *vox_stage_new(const vox_layer *rows, const vox_layer *window, const int64_t in[4],

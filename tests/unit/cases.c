@@ -1,0 +1,99 @@
+/* cases.c - see cases.h. */
+#include "cases.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+dice dice_new(uint64_t seed) {
+    return (dice){seed * 0x9e3779b97f4a7c15u + 0x1234567u};
+}
+
+static uint64_t roll(dice *d) {
+    d->state ^= d->state >> 12;
+    d->state ^= d->state << 25;
+    d->state ^= d->state >> 27;
+    return d->state * 0x2545f4914f6cdd1du;
+}
+
+int64_t dice_between(dice *d, int64_t least, int64_t most) {
+    return least + (int64_t)(roll(d) >> 33) % (most - least + 1);
+}
+
+float dice_value(dice *d) {
+    uint64_t r = roll(d);
+    return r % 16 == 0 ? 0.0f : (float)(int64_t)(r >> 40) * 0x1p-23f - 1.0f;
+}
+
+int64_t product(const int64_t *extent, int n) {
+    int64_t p = 1;
+    for (int i = 0; i < n; i++)
+        p *= extent[i];
+    return p;
+}
+
+float *random_values(dice *d, int64_t count) {
+    float *v = malloc((size_t)count * sizeof *v);
+    cr_assert_not_null(v);
+    for (int64_t i = 0; i < count; i++)
+        v[i] = dice_value(d);
+    return v;
+}
+
+conv_case conv_case_new(uint64_t seed) {
+    dice d = dice_new(seed);
+    conv_case c = {0};
+    vox_conv3d_defaults(&c.conv);
+    c.ref.mode = (ref_mode)dice_between(&d, 0, 3);
+    c.conv.padding_mode = (vox_padding_mode)c.ref.mode;
+    c.conv.groups = dice_between(&d, 0, 2) ? 1 : dice_between(&d, 2, 4);
+    c.conv.in_channels = c.conv.groups * dice_between(&d, 1, 4);
+    c.conv.out_channels = c.conv.groups * dice_between(&d, 1, 19);
+    for (int i = 0; i < 3; i++) {
+        c.conv.kernel_size[i] = dice_between(&d, 1, 4);
+        c.conv.stride[i] = dice_between(&d, 1, 3);
+        c.conv.dilation[i] = dice_between(&d, 1, 3);
+        c.conv.padding_before[i] = dice_between(&d, 0, 4);
+        c.conv.padding_after[i] = dice_between(&d, 0, 4);
+        int64_t span = c.conv.dilation[i] * (c.conv.kernel_size[i] - 1) + 1;
+        c.in[2 + i] = dice_between(&d, 1, i == 2 ? 70 : 12);
+        while (c.in[2 + i] + c.conv.padding_before[i] + c.conv.padding_after[i] < span ||
+               c.in[2 + i] <= 4)
+            c.in[2 + i]++; /* room for the kernel, and for every mode's padding */
+    }
+    c.ref.in_channels = c.conv.in_channels;
+    c.ref.out_channels = c.conv.out_channels;
+    c.ref.groups = c.conv.groups;
+    for (int i = 0; i < 3; i++) {
+        c.ref.kernel[i] = c.conv.kernel_size[i];
+        c.ref.stride[i] = c.conv.stride[i];
+        c.ref.dilation[i] = c.conv.dilation[i];
+        c.ref.before[i] = c.conv.padding_before[i];
+        c.ref.after[i] = c.conv.padding_after[i];
+    }
+    c.in[0] = c.out[0] = dice_between(&d, 1, 2);
+    c.in[1] = c.conv.in_channels;
+    c.out[1] = c.conv.out_channels;
+    ref_conv_size(&c.ref, c.in + 2, c.out + 2);
+    c.in_count = product(c.in, 5);
+    c.out_count = product(c.out, 5);
+    c.x = random_values(&d, c.in_count);
+    c.w = random_values(&d, c.conv.out_channels * (c.conv.in_channels / c.conv.groups) *
+                                product(c.conv.kernel_size, 3));
+    if (dice_between(&d, 0, 1))
+        c.b = random_values(&d, c.conv.out_channels);
+    return c;
+}
+
+void conv_case_free(conv_case *c) {
+    free(c->x);
+    free(c->w);
+    free(c->b);
+}
+
+vox_chain *conv_case_chain(const conv_case *c) {
+    vox_error err = {0};
+    vox_chain *chain = vox_chain_new(&err);
+    cr_assert_not_null(chain);
+    cr_assert_eq(vox_chain_conv3d(chain, &c->conv, c->w, c->b, &err), VOX_OK, "%s", err.message);
+    return chain;
+}

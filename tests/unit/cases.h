@@ -1,0 +1,32 @@
+/* cases.h - random layers and data for the unit tests, reproducible from a number. */
+#ifndef CASES_H
+#define CASES_H
+
+#include "reference/reference.h"
+#include "voxconv.h"
+
+/* A small generator of our own (xorshift64*, Vigna 2016), so that a case is the same on every machine. */
+typedef struct dice {
+    uint64_t state;
+} dice;
+dice dice_new(uint64_t seed);
+int64_t dice_between(dice *d, int64_t least, int64_t most); /* both included */
+float dice_value(dice *d);                                  /* in [-1, 1), some of them 0 */
+
+/* A convolution that torch accepts, the same parameters in both vocabularies, with its data. */
+typedef struct conv_case {
+    vox_conv3d conv;
+    ref_conv ref;
+    int64_t in[5], out[5];
+    float *x, *w, *b; /* b may be NULL */
+    int64_t in_count, out_count;
+} conv_case;
+conv_case conv_case_new(uint64_t seed);
+void conv_case_free(conv_case *c);
+/* A chain of this one layer. */
+vox_chain *conv_case_chain(const conv_case *c);
+
+float *random_values(dice *d, int64_t count);
+int64_t product(const int64_t *extent, int n);
+
+#endif

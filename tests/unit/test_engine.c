@@ -1,0 +1,167 @@
+/* test_engine.c - the pipeline gives the same bits for every slab height and thread count, and holds no more
+ * than it said. What a single convolution must give is checked in test_kernel.c against an independent
+ * version; here the property is that cutting changes nothing. */
+#include "cases.h"
+#include "engine/pipeline.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct collector {
+    float *y;
+    int64_t shape[4], next;
+} collector;
+
+static vox_status collect(void *user, int64_t d, int64_t count, const vox_planes *planes, vox_error *err) {
+    collector *c = user;
+    (void)err;
+    cr_assert_eq(d, c->next, "planes must come in order");
+    c->next = d + count;
+    for (int64_t ch = 0; ch < c->shape[0]; ch++)
+        for (int64_t i = d; i < d + count; i++)
+            for (int64_t r = 0; r < c->shape[2]; r++)
+                memcpy(c->y + ((ch * c->shape[1] + i) * c->shape[2] + r) * c->shape[3],
+                       vox_plane_row(planes, ch, i, r), (size_t)c->shape[3] * sizeof(float));
+    return VOX_OK;
+}
+
+/* Pushes frame x (C, D, H, W) in slabs. */
+static void push_all(vox_pipeline *p, const float *x, const int64_t in[4], int64_t slab) {
+    for (int64_t d = 0, count; d < in[1]; d += count) {
+        count = in[1] - d < slab ? in[1] - d : slab;
+        const vox_planes *to = vox_pipeline_input(p);
+        for (int64_t c = 0; c < in[0]; c++)
+            for (int64_t i = d; i < d + count; i++)
+                for (int64_t r = 0; r < in[2]; r++)
+                    memcpy(vox_plane_row(to, c, i, r), x + ((c * in[1] + i) * in[2] + r) * in[3],
+                           (size_t)in[3] * sizeof(float));
+        cr_assert_eq(vox_pipeline_push(p, count, NULL), VOX_OK);
+    }
+}
+
+/* conv, batch normalisation, activation, pooling, and a second convolution of another case. */
+static vox_chain *long_chain(const conv_case *c, uint64_t seed) {
+    dice d = dice_new(seed + 1000);
+    vox_chain *chain = conv_case_chain(c);
+    int64_t channels = c->conv.out_channels;
+    float *values = random_values(&d, 2 * channels);
+    for (int64_t i = 0; i < channels; i++)
+        values[i] = 1 + values[i] / 2;
+    cr_assert_eq(vox_chain_batchnorm3d(chain, channels, values + channels, values, NULL, NULL, 1e-5, NULL),
+                 VOX_OK);
+    cr_assert_eq(vox_chain_activation(chain, VOX_ACT_ELU, 1, NULL), VOX_OK);
+    free(values);
+    vox_pool3d p;
+    vox_pool3d_defaults(&p);
+    p.ceil_mode = true;
+    p.average = dice_between(&d, 0, 1);
+    for (int i = 0; i < 3; i++) {
+        p.stride[i] = dice_between(&d, 1, 3);
+        p.kernel_size[i] = c->out[2 + i] < 2 ? 1 : 2;
+    }
+    cr_assert_eq(vox_chain_pool3d(chain, &p, NULL), VOX_OK);
+    vox_conv3d second;
+    vox_conv3d_defaults(&second);
+    second.in_channels = channels;
+    second.out_channels = 3;
+    second.padding = VOX_PADDING_SAME;
+    second.padding_mode = seed % 2 ? VOX_PAD_REPLICATE : VOX_PAD_ZEROS;
+    for (int i = 0; i < 3; i++)
+        second.kernel_size[i] = dice_between(&d, 1, 5);
+    float *w = random_values(&d, 3 * channels * product(second.kernel_size, 3));
+    cr_assert_eq(vox_chain_conv3d(chain, &second, w, NULL, NULL), VOX_OK);
+    free(w);
+    return chain;
+}
+
+Test(engine, every_slab_and_thread_count_gives_the_same_bits) {
+    for (uint64_t seed = 0; seed < 80; seed++) {
+        conv_case c = conv_case_new(seed);
+        const int64_t *in = c.in + 1;
+        vox_chain *chain = seed % 2 ? conv_case_chain(&c) : long_chain(&c, seed);
+        int64_t shape[4];
+        vox_error err = {0};
+        cr_assert_eq(vox_chain_shape(chain, in, shape, &err), VOX_OK, "%s", err.message);
+        int64_t n = product(shape, 4);
+        float *whole = NULL;
+        const int64_t slabs[] = {in[1], 1, 2, 7};
+        for (int i = 0; i < 4; i++) {
+            collector to = {.y = calloc((size_t)n, sizeof(float))};
+            memcpy(to.shape, shape, sizeof shape);
+            vox_pipeline *p = vox_pipeline_new(chain, in, slabs[i], 1 + i, &err);
+            cr_assert_not_null(p, "%s", err.message);
+            cr_assert_eq(vox_pipeline_start(p, collect, &to, &err), VOX_OK, "%s", err.message);
+            for (int frame = 0; frame < 2; frame++) { /* the second finds the first one's planes in the rings */
+                to.next = 0;
+                push_all(p, c.x, in, slabs[i]);
+                cr_assert_eq(to.next, shape[1], "all planes must come");
+            }
+            vox_pipeline_free(p);
+            if (whole)
+                cr_assert_arr_eq(to.y, whole, (size_t)n * sizeof(float), "seed %d, slab %lld", (int)seed,
+                                 (long long)slabs[i]);
+            else
+                whole = to.y;
+            if (to.y != whole)
+                free(to.y);
+        }
+        free(whole);
+        vox_chain_free(chain);
+        conv_case_free(&c);
+    }
+}
+
+static void add(void *user, const char *name, int64_t bytes) {
+    (void)name;
+    *(int64_t *)user += bytes;
+}
+
+/* A 3x3x3 kernel over slabs of one plane holds three planes of input and one of output, and a little on the
+ * borders of rows: the design's "one Conv3d holds kernel_size planes and not the volume". */
+Test(engine, a_convolution_holds_kernel_size_planes) {
+    vox_conv3d conv;
+    vox_conv3d_defaults(&conv);
+    for (int i = 0; i < 3; i++) {
+        conv.kernel_size[i] = 3;
+        conv.padding_before[i] = conv.padding_after[i] = 1;
+    }
+    const float w[27] = {0};
+    vox_chain *chain = vox_chain_new(NULL);
+    cr_assert_eq(vox_chain_conv3d(chain, &conv, w, NULL, NULL), VOX_OK);
+    const int64_t in[4] = {1, 1000, 512, 512};
+    vox_pipeline *p = vox_pipeline_new(chain, in, 1, 1, NULL);
+    int64_t bytes = 0;
+    vox_pipeline_memory(p, add, &bytes);
+    const int64_t plane = 512 * 512 * 4;
+    cr_assert_geq(bytes, 4 * plane);
+    cr_assert_leq(bytes, 4 * plane + 4 * plane / 8);
+    vox_pipeline_free(p);
+    vox_chain_free(chain);
+}
+
+static vox_status refuse(void *user, int64_t d, int64_t count, const vox_planes *planes, vox_error *err) {
+    (void)user, (void)count, (void)planes;
+    return d < 2 ? VOX_OK : vox_fail(err, VOX_ERR_OUTPUT, "plane %d: no room", (int)d);
+}
+
+Test(engine, a_failing_sink_stops_the_push) {
+    vox_chain *chain = vox_chain_new(NULL);
+    const int64_t in[4] = {1, 5, 2, 2};
+    const float x[20] = {0};
+    vox_pipeline *p = vox_pipeline_new(chain, in, 1, 1, NULL);
+    cr_assert_eq(vox_pipeline_start(p, refuse, NULL, NULL), VOX_OK);
+    vox_error err = {0};
+    vox_status status = VOX_OK;
+    int64_t pushed = 0;
+    while (!status && pushed < 5) {
+        memcpy(vox_plane_row(vox_pipeline_input(p), 0, pushed, 0), x, 2 * sizeof(float));
+        status = vox_pipeline_push(p, 1, &err);
+        pushed++;
+    }
+    cr_assert_eq(status, VOX_ERR_OUTPUT);
+    cr_assert_eq(pushed, 3);
+    cr_assert_str_eq(err.message, "plane 2: no room");
+    vox_pipeline_free(p);
+    vox_chain_free(chain);
+}

@@ -1,0 +1,27 @@
+/* file.h - whole reads and writes of descriptors, and giving a file its final name.
+ *
+ * The system may do half of what it was asked or be interrupted by a signal; these loops take up again
+ * until the job is done, the stream has ended or the system has named a reason. They leave the wording of
+ * the error to the caller: a failure is an errno value.
+ */
+#ifndef VOX_STREAM_FILE_H
+#define VOX_STREAM_FILE_H
+
+#include "base/base.h"
+
+/* 0, or errno. */
+int vox_fd_write(int fd, const void *buf, int64_t bytes);
+int vox_fd_write_at(int fd, const void *buf, int64_t bytes, int64_t offset);
+/* 0, or errno; *got < bytes where the file ends earlier. */
+int vox_fd_read_at(int fd, void *buf, int64_t bytes, int64_t offset, int64_t *got);
+/* open(2) with O_CLOEXEC; a descriptor, or -1 with errno. */
+int vox_fd_open(const char *path, int flags, unsigned mode);
+/* fsync(2) where the descriptor is of a kind that can be synced. 0, or errno. */
+int vox_fd_sync(int fd);
+
+/* Renames `from` to `to` only where `to` does not exist (EEXIST otherwise). 0, or errno. */
+int vox_rename_new(const char *from, const char *to);
+/* The same through link(2) and unlink(2), for file systems that cannot rename that way. */
+int vox_link_new(const char *from, const char *to);
+
+#endif

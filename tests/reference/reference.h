@@ -1,12 +1,12 @@
 /* reference.h - what every layer computes, written down as plain loops in double precision.
  *
- * The tests compare the library with these functions. They share no code with src/ and no trick with it:
- * each output voxel is a sum over its window, read straight off torch's documentation, with the border
- * decided voxel by voxel. They are slow and meant to be obviously right; tests/unit/test_reference.c checks
- * them against values that torch computed.
+ * The tests compare the library with these functions. They share no code with src/ and no trick
+ * with it: each output voxel is a sum over its window, read straight off torch's documentation,
+ * with the border decided voxel by voxel. They are slow and meant to be obviously right;
+ * tests/unit/test_reference.c checks them against values that torch computed.
  *
- * Arrays are dense (N, C, D, H, W), W fastest; triples are {D, H, W}. Nothing is checked: the caller passes
- * parameters that torch accepts. All functions are pure and may run in any thread.
+ * Arrays are dense (N, C, D, H, W), W fastest; triples are {D, H, W}. Nothing is checked: the
+ * caller passes parameters that torch accepts. All functions are pure and may run in any thread.
  */
 #ifndef REFERENCE_H
 #define REFERENCE_H
@@ -26,23 +26,26 @@ typedef struct ref_conv {
 /* Extents of the output, torch.nn.Conv3d's formula. */
 void ref_conv_size(const ref_conv *c, const int64_t in[3], int64_t out[3]);
 
-/* x [batch, in_channels, in], w [out_channels, in_channels/groups, kernel], b [out_channels] or NULL.
- * y [batch, out_channels, out] gets the result, and `magnitude`, where not NULL, sum |w||x| + |b|, which
- * rounding bounds are made of. Products of two floats are exact in double, so y is off by no more than
- * taps * 2^-53 * magnitude. */
+/* x [batch, in_channels, in], w [out_channels, in_channels/groups, kernel], b [out_channels] or
+ * NULL. y [batch, out_channels, out] gets the result, and `magnitude`, where not NULL, sum |w||x| +
+ * |b|, which rounding bounds are made of. Products of two floats are exact in double, so y is off
+ * by no more than taps * 2^-53 * magnitude. */
 void ref_conv3d(const ref_conv *c, int64_t batch, const int64_t in[3], const float *x,
                 const float *w, const float *b, double *y, double *magnitude);
 
-/* The same sum in the arithmetic that voxconv promises bit for bit (DESIGN: "One arithmetic"): it starts at
- * the bias and takes one float fused multiply-add per tap, in the order in_channel, kd, kh, kw. */
+/* The same sum in the arithmetic that voxconv promises bit for bit (DESIGN: "One arithmetic"): it
+ * starts at the bias and takes one float fused multiply-add per tap, in the order in_channel, kd,
+ * kh, kw. */
 void ref_conv3d_fused(const ref_conv *c, int64_t batch, const int64_t in[3], const float *x,
                       const float *w, const float *b, float *y);
 
 /* Promise 1: the largest |y - exact| that is allowed, gamma_n * magnitude with n = taps *
- * in_channels/groups + 1 and u = 2^-24 (Higham, Accuracy and Stability of Numerical Algorithms, 3.1). */
+ * in_channels/groups + 1 and u = 2^-24 (Higham, Accuracy and Stability of Numerical
+ * Algorithms, 3.1). */
 double ref_conv_bound(const ref_conv *c, double magnitude);
 
-/* torch.nn.BatchNorm3d in eval mode over x [batch, channels, voxels]. weight and bias may be NULL. */
+/* torch.nn.BatchNorm3d in eval mode over x [batch, channels, voxels]. weight and bias may be NULL.
+ */
 void ref_batchnorm(int64_t batch, int64_t channels, int64_t voxels, const float *x,
                    const float *mean, const float *var, const float *weight, const float *bias,
                    double eps, double *y);
@@ -57,8 +60,8 @@ typedef enum ref_act {
 } ref_act;
 
 /* y = act(x), x [batch, channels, voxels]; `parameter` is negative_slope or alpha. */
-void ref_activation(ref_act kind, double parameter, int64_t batch, int64_t channels,
-                    int64_t voxels, const float *x, double *y);
+void ref_activation(ref_act kind, double parameter, int64_t batch, int64_t channels, int64_t voxels,
+                    const float *x, double *y);
 
 /* torch.nn.MaxPool3d (implicit padding of -infinity) and torch.nn.AvgPool3d. */
 typedef struct ref_pool {
@@ -67,8 +70,8 @@ typedef struct ref_pool {
     bool ceil_mode, count_include_pad;
 } ref_pool;
 
-/* Extents of the output: with ceil_mode a last window may hang over the end, but has to start inside the
- * input or its padding before. */
+/* Extents of the output: with ceil_mode a last window may hang over the end, but has to start
+ * inside the input or its padding before. */
 void ref_pool_size(const ref_pool *p, const int64_t in[3], int64_t out[3]);
 void ref_pool3d(const ref_pool *p, int64_t batch, int64_t channels, const int64_t in[3],
                 const float *x, double *y);

@@ -11,7 +11,8 @@ void ref_conv_size(const ref_conv *c, const int64_t in[3], int64_t out[3]) {
     }
 }
 
-/* The input index that padded index i (0 is the first real voxel) reads, or -1 where it reads a zero. */
+/* The input index that padded index i (0 is the first real voxel) reads, or -1 where it reads a
+ * zero. */
 static int64_t source_index(ref_mode mode, int64_t i, int64_t n) {
     if (i >= 0 && i < n)
         return i;

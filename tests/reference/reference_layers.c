@@ -1,4 +1,5 @@
-/* reference_layers.c - batch normalisation, activations and pooling as plain loops; see reference.h. */
+/* reference_layers.c - batch normalisation, activations and pooling as plain loops; see
+ * reference.h. */
 #include "reference.h"
 
 #include <math.h>
@@ -32,8 +33,8 @@ static double activate(ref_act kind, double parameter, double x) {
     return NAN;
 }
 
-/* The softmax of one voxel, whose channels are `step` apart. The largest is taken off first, so that no
- * exponential overflows. */
+/* The softmax of one voxel, whose channels are `step` apart. The largest is taken off first, so
+ * that no exponential overflows. */
 static void softmax(int64_t channels, int64_t step, const float *x, double *y) {
     double largest = x[0], sum = 0.0;
     for (int64_t c = 1; c < channels; c++)
@@ -44,8 +45,8 @@ static void softmax(int64_t channels, int64_t step, const float *x, double *y) {
         y[c * step] = exp(x[c * step] - largest) / sum;
 }
 
-void ref_activation(ref_act kind, double parameter, int64_t batch, int64_t channels,
-                    int64_t voxels, const float *x, double *y) {
+void ref_activation(ref_act kind, double parameter, int64_t batch, int64_t channels, int64_t voxels,
+                    const float *x, double *y) {
     if (kind == REF_SOFTMAX) {
         for (int64_t n = 0; n < batch; n++)
             for (int64_t v = 0; v < voxels; v++) {
@@ -90,8 +91,8 @@ static double window_max(const ref_pool *p, const int64_t in[3], const float *x,
     return largest;
 }
 
-/* One window of average pooling. With count_include_pad the divisor is the window cut at the end of the
- * padding (a window of ceil_mode may hang over it), else the voxels that lie inside. */
+/* One window of average pooling. With count_include_pad the divisor is the window cut at the end of
+ * the padding (a window of ceil_mode may hang over it), else the voxels that lie inside. */
 static double window_mean(const ref_pool *p, const int64_t in[3], const float *x,
                           const int64_t start[3]) {
     double sum = 0.0;
@@ -122,7 +123,6 @@ void ref_pool3d(const ref_pool *p, int64_t batch, int64_t channels, const int64_
                     int64_t start[3];
                     for (int a = 0; a < 3; a++)
                         start[a] = at[a] * p->stride[a] - p->padding[a];
-                    *y++ = p->average ? window_mean(p, in, x, start)
-                                      : window_max(p, in, x, start);
+                    *y++ = p->average ? window_mean(p, in, x, start) : window_max(p, in, x, start);
                 }
 }

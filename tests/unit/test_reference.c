@@ -1,9 +1,9 @@
 /* test_reference.c - the naive reference of tests/reference against values that torch computed.
  *
- * The golden values come from tests/oracle/golden_torch/make_golden.py. Convolutions there have small integer
- * data, so their sums are exact and are compared for equality; max pooling picks a value and is exact too.
- * Averages, normalisation and activations are compared to a few units in the last place of a double, the
- * freedom of torch's own float64 functions. */
+ * The golden values come from tests/oracle/golden_torch/make_golden.py. Convolutions there have
+ * small integer data, so their sums are exact and are compared for equality; max pooling picks a
+ * value and is exact too. Averages, normalisation and activations are compared to a few units in
+ * the last place of a double, the freedom of torch's own float64 functions. */
 #include "../reference/reference.h"
 
 #include <criterion/criterion.h>
@@ -48,7 +48,8 @@ static void check_equal(const double *got, const double *want, int64_t count) {
         cr_expect(got[i] == want[i], "value %d: %.17g, torch has %.17g", (int)i, got[i], want[i]);
 }
 
-/* Criterion hands parameters to another process, so they are indices and not the tables' pointers. */
+/* Criterion hands parameters to another process, so they are indices and not the tables' pointers.
+ */
 #define INDICES(table)                                                                             \
     size_t count = sizeof(table) / sizeof *(table);                                                \
     int *index = cr_malloc(count * sizeof *index);                                                 \
@@ -80,7 +81,8 @@ ParameterizedTest(int *index, reference, conv3d_is_torchs) {
     free(y);
 }
 
-/* Sums of small integers are exact in float as well, so the fused form has to give the same numbers. */
+/* Sums of small integers are exact in float as well, so the fused form has to give the same
+ * numbers. */
 ParameterizedTestParameters(reference, fused_conv3d_is_torchs) {
     INDICES(convs);
 }
@@ -95,8 +97,8 @@ ParameterizedTest(int *index, reference, fused_conv3d_is_torchs) {
     free(y);
 }
 
-/* One rounding a tap: 1 + 2^-12 squared is 1 + 2^-11 + 2^-24, which a product rounded to float loses and
- * a fused one keeps when the bias takes the rest away. */
+/* One rounding a tap: 1 + 2^-12 squared is 1 + 2^-11 + 2^-24, which a product rounded to float
+ * loses and a fused one keeps when the bias takes the rest away. */
 Test(reference, fused_conv3d_rounds_once) {
     const ref_conv c = {.in_channels = 1,
                         .out_channels = 1,

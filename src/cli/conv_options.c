@@ -1,0 +1,301 @@
+/* conv_options.c - the option table of `voxconv conv` and the values that only it has. */
+#include "cli/conv_options.h"
+
+#include "cli/cli.h"
+#include "cli/progress.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Each list is in the order of the enum that it names. */
+const char *const init_names[] = {"kaiming_uniform", "kaiming_normal", "torch", NULL};
+static const char *const layout_names[] = {"torch", "keras", NULL};
+static const char *const normalize_names[] = {"none", "sum", "abs", NULL};
+static const char *const padding_modes[] = {"zeros", "reflect", "replicate", "circular", NULL};
+static const char *const time_names[] = {"auto", "batch", "channels", NULL};
+
+static option_set set_padding, set_activation, set_pool, set_datatype;
+
+#define AT(field) offsetof(conv_options, field)
+#define WEIGHTS "Weights (one of --weights, --kernel, --init)"
+#define AFTER "After the convolution, in this order"
+
+const option_row conv_rows[] = {
+    {'o', "output", "FILE", "Output", ".nii, .nii.gz, .hdr or .img (a pair), or - for stdout",
+     set_text, AT(output), 0, 0, NULL},
+    {'f', "force", NULL, "Output", "replace an existing output", set_flag, AT(force), 0, 0, NULL},
+    {'t', "datatype", "TYPE", "Output",
+     "float32 (default), uint8, int16, ..., or input: the input's type and scaling", set_datatype,
+     AT(datatype), 0, 0, NULL},
+    {'z', "compression", "LEVEL", "Output", "gzip level, 0 to 9", set_integer, AT(compression), 0,
+     9, NULL},
+    {0, "split", NULL, "Output", "write a file for each output channel", set_flag, AT(split), 0, 0,
+     NULL},
+
+    {'w', "weights", "FILE[:PREFIX]", WEIGHTS,
+     "arrays weight and bias, or PREFIX.weight and PREFIX.bias, of a .npy, .npz, .safetensors, "
+     ".txt "
+     "or .nii file",
+     set_text, AT(weights), 0, 0, NULL},
+    {0, "kernel", "SPEC", WEIGHTS,
+     "a named kernel: gaussian:2mm, box:3, sobel:x, ... ('voxconv kernel --list')", set_text,
+     AT(kernel), 0, 0, NULL},
+    {0, "init", "SCHEME", WEIGHTS,
+     "seeded random weights: torch, kaiming_uniform or kaiming_normal", set_choice, AT(init), 0, 0,
+     init_names},
+    {0, "seed", "N", WEIGHTS, "seed of --init (default 0)", set_integer, AT(seed), 0, 0, NULL},
+    {0, "bias", "FILE[:PREFIX]", WEIGHTS, "bias from another file", set_text, AT(bias), 0, 0, NULL},
+    {0, "no-bias", NULL, WEIGHTS, "leave the bias out", set_flag, AT(no_bias), 0, 0, NULL},
+    {0, "weights-layout", "torch|keras", WEIGHTS,
+     "order of a five-dimensional weight: torch (out,in,D,H,W), keras (D,H,W,in,out)", set_choice,
+     AT(weights_layout), 0, 0, layout_names},
+    {0, "flip", NULL, WEIGHTS, "reverse the kernel along D, H and W: true convolution", set_flag,
+     AT(flip), 0, 0, NULL},
+    {0, "normalize", "none|sum|abs", WEIGHTS,
+     "divide each output channel's filter by its sum, or by the sum of its absolute values",
+     set_choice, AT(normalize), 0, 0, normalize_names},
+
+    {'k', "kernel-size", "N|D,H,W", "Layer", "for --init; otherwise checked against the weights",
+     set_triple, AT(kernel_size), 1, INT32_MAX, NULL},
+    {0, "out-channels", "N", "Layer", "for --init (default 1); otherwise checked", set_integer,
+     AT(out_channels), 1, 0, NULL},
+    {'s', "stride", "N|D,H,W", "Layer", "default 1", set_triple, AT(stride), 1, INT32_MAX, NULL},
+    {'p', "padding", "PADDING", "Layer",
+     "N, D,H,W, same, valid or same_upper (default 0; same with --kernel)", set_padding,
+     AT(padding), 0, 0, NULL},
+    {0, "padding-mode", "MODE", "Layer",
+     "zeros, reflect, replicate or circular (default zeros; replicate with --kernel)", set_choice,
+     AT(padding_mode), 0, 0, padding_modes},
+    {'d', "dilation", "N|D,H,W", "Layer", "default 1", set_triple, AT(dilation), 1, INT32_MAX,
+     NULL},
+    {'g', "groups", "N", "Layer", "default 1", set_integer, AT(groups), 1, 0, NULL},
+
+    {0, "batchnorm", "FILE[:PREFIX]", AFTER,
+     "running_mean, running_var and, where there, weight, bias and eps", set_text, AT(batchnorm), 0,
+     0, NULL},
+    {0, "batchnorm-eps", "EPS", AFTER, "default: the file's eps, else 1e-5", set_real,
+     AT(batchnorm_eps), 0, 0, NULL},
+    {0, "activation", "NAME[:A]", AFTER,
+     "relu, leaky_relu:A (0.01), elu:A (1), sigmoid, tanh or softmax (over channels)",
+     set_activation, AT(activation), 0, 0, NULL},
+    {0, "max-pool", "POOL", AFTER, "KERNEL[:stride=S][:padding=P][:dilation=D][:ceil_mode]",
+     set_pool, AT(max_pool), 0, 0, NULL},
+    {0, "avg-pool", "POOL", AFTER,
+     "KERNEL[:stride=S][:padding=P][:ceil_mode][:count_include_pad=0]", set_pool, AT(avg_pool), 0,
+     0, NULL},
+
+    {0, "time", "auto|batch|channels", "Data",
+     "what a 4-D file's t axis is (default auto: by the layer's in_channels)", set_choice, AT(time),
+     0, 0, time_names},
+
+    {'j', "threads", "N", "Execution", "default: OMP_NUM_THREADS or all cores", set_integer,
+     AT(threads), 1, 4096, NULL},
+    {'m', "max-memory", "SIZE", "Execution", "refuse a run that would need more; 512M, 2G",
+     set_bytes, AT(max_memory), 0, 0, NULL},
+    {0, "slab", "N", "Execution", "D-planes at a time (default: chosen)", set_integer, AT(slab), 1,
+     0, NULL},
+    {0, "plan", NULL, "Execution", "print shapes and memory on stdout and stop", set_flag, AT(plan),
+     0, 0, NULL},
+    {0, "isa", "NAME", "Execution", "instruction set: auto or one that --version lists", set_text,
+     AT(isa), 0, 0, NULL},
+
+    {'q', "quiet", NULL, "General", "no warnings, no progress", set_flag, AT(quiet), 0, 0, NULL},
+    {'v', "verbose", NULL, "General", "say on stderr what was done", set_flag, AT(verbose), 0, 0,
+     NULL},
+    {0, "progress", "auto|always|never", "General", "default auto: on a terminal", set_choice,
+     AT(progress), 0, 0, progress_modes},
+    {0, "json", NULL, "General", "print the plan or a report of the run on stdout as JSON",
+     set_flag, AT(json), 0, 0, NULL},
+    OPTION_GENERAL_ROWS,
+};
+_Static_assert(sizeof conv_rows / sizeof *conv_rows == CONV_ROW_COUNT,
+               "the count in conv_options.h");
+
+void conv_options_defaults(void *values) {
+    conv_options *o = values;
+    vox_filter_options library;
+    vox_filter_defaults(&library);
+    o->init = o->padding_mode = NOT_GIVEN;
+    o->seed = NOT_GIVEN;
+    o->batchnorm_eps = NOT_GIVEN;
+    for (int axis = 0; axis < 3; axis++)
+        o->stride[axis] = o->dilation[axis] = 1;
+    o->datatype = library.datatype;
+    o->compression = library.compression;
+    o->progress = PROGRESS_AUTO;
+}
+
+/* All three from `least` to a limit that keeps products of them far from overflow. */
+static bool within(const int64_t triple[3], int64_t least) {
+    bool ok = true;
+    for (int axis = 0; axis < 3; axis++)
+        ok = ok && triple[axis] >= least && triple[axis] <= INT32_MAX;
+    return ok;
+}
+
+static bool set_padding(const option_row *row, const char *value, void *field, char *reason) {
+    static const struct {
+        const char *name;
+        vox_padding padding;
+    } names[] = {{"same", VOX_PADDING_SAME},
+                 {"valid", VOX_PADDING_VALID},
+                 {"same_upper", VOX_PADDING_SAME_UPPER}};
+    (void)row;
+    padding_option p = {true, VOX_PADDING_EXPLICIT, {0, 0, 0}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(value, names[i].name))
+            p.padding = names[i].padding;
+    if (p.padding == VOX_PADDING_EXPLICIT && (!parse_triple(value, p.size) || !within(p.size, 0))) {
+        snprintf(reason, OPTION_REASON,
+                 "must be a number of 0 or more, three as D,H,W, same, valid or same_upper");
+        return false;
+    }
+    *(padding_option *)field = p;
+    return true;
+}
+
+static bool set_activation(const option_row *row, const char *value, void *field, char *reason) {
+    static const struct {
+        const char *name;
+        vox_activation kind;
+        bool has_parameter;
+        double parameter;
+    } kinds[] = {{"relu", VOX_ACT_RELU, false, 0}, {"leaky_relu", VOX_ACT_LEAKY_RELU, true, 0.01},
+                 {"elu", VOX_ACT_ELU, true, 1},    {"sigmoid", VOX_ACT_SIGMOID, false, 0},
+                 {"tanh", VOX_ACT_TANH, false, 0}, {"softmax", VOX_ACT_SOFTMAX, false, 0}};
+    (void)row;
+    const size_t length = strcspn(value, ":");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strlen(kinds[i].name) != length || strncmp(value, kinds[i].name, length))
+            continue;
+        activation_option a = {true, kinds[i].kind, kinds[i].parameter};
+        if (value[length] && !kinds[i].has_parameter) {
+            snprintf(reason, OPTION_REASON, "%s takes no number", kinds[i].name);
+            return false;
+        }
+        if (value[length] && !parse_real(value + length + 1, &a.parameter)) {
+            snprintf(reason, OPTION_REASON, "%s: must be a number", value + length + 1);
+            return false;
+        }
+        *(activation_option *)field = a;
+        return true;
+    }
+    snprintf(reason, OPTION_REASON,
+             "must be relu, leaky_relu[:A], elu[:A], sigmoid, tanh or softmax");
+    return false;
+}
+
+/* One ":word" of a pool after its kernel. */
+static bool set_pool_word(vox_pool3d *pool, char *word) {
+    char *value = strchr(word, '=');
+    if (value)
+        *value++ = 0;
+    int64_t *triple = NULL;
+    if (!strcmp(word, "stride"))
+        triple = pool->stride;
+    else if (!strcmp(word, "padding"))
+        triple = pool->padding;
+    else if (!strcmp(word, "dilation") && !pool->average)
+        triple = pool->dilation;
+    if (triple)
+        return value && parse_triple(value, triple);
+    const bool on = !value || !strcmp(value, "1");
+    if (!on && strcmp(value, "0"))
+        return false;
+    if (!strcmp(word, "ceil_mode"))
+        pool->ceil_mode = on;
+    else if (!strcmp(word, "count_include_pad") && pool->average)
+        pool->count_include_pad = on;
+    else
+        return false;
+    return true;
+}
+
+static bool set_pool(const option_row *row, const char *value, void *field, char *reason) {
+    pool_option p = {.given = true};
+    char text[256], *rest = text;
+    vox_pool3d_defaults(&p.pool);
+    p.pool.average = !strcmp(row->name, "avg-pool");
+    if (strlen(value) >= sizeof text) {
+        snprintf(reason, OPTION_REASON, "too long");
+        return false;
+    }
+    strcpy(text, value);
+    const char *kernel = strsep(&rest, ":");
+    bool ok = parse_triple(kernel, p.pool.kernel_size);
+    memcpy(p.pool.stride, p.pool.kernel_size, sizeof p.pool.stride); /* torch's default */
+    if (!ok)
+        snprintf(reason, OPTION_REASON, "the kernel must be a number or three as D,H,W");
+    while (ok && rest) {
+        const char *word = strsep(&rest, ":");
+        char copy[256];
+        ok = set_pool_word(&p.pool, strcpy(copy, word));
+        if (!ok)
+            snprintf(reason, OPTION_REASON, "'%.80s': must be %s", word,
+                     p.pool.average ? "stride=S, padding=P, ceil_mode or count_include_pad=0|1"
+                                    : "stride=S, padding=P, dilation=D or ceil_mode");
+    }
+    if (ok && (!within(p.pool.kernel_size, 1) || !within(p.pool.stride, 1) ||
+               !within(p.pool.dilation, 1) || !within(p.pool.padding, 0))) {
+        ok = false;
+        snprintf(reason, OPTION_REASON,
+                 "kernel, stride and dilation must be 1 or more, padding 0 or more");
+    }
+    if (ok)
+        *(pool_option *)field = p;
+    return ok;
+}
+
+static bool set_datatype(const option_row *row, const char *value, void *field, char *reason) {
+    (void)row;
+    const int datatype =
+        !strcmp(value, "input") ? VOX_DATATYPE_INPUT : vox_datatype_from_name(value);
+    if (!datatype) {
+        snprintf(reason, OPTION_REASON,
+                 "must be input or a NIfTI type such as uint8, int16, float32, float64");
+        return false;
+    }
+    *(int *)field = datatype;
+    return true;
+}
+
+vox_status conv_options_check(const conv_options *o, int input_count, char *const *inputs,
+                              vox_error *err) {
+    const int sources = (o->weights != NULL) + (o->kernel != NULL) + (o->init != NOT_GIVEN);
+    bool weights_on_stdin = (o->weights && !strcmp(o->weights, "-")) ||
+                            (o->bias && !strcmp(o->bias, "-")) ||
+                            (o->batchnorm && !strcmp(o->batchnorm, "-"));
+    bool input_on_stdin = false;
+    for (int i = 0; i < input_count; i++)
+        input_on_stdin = input_on_stdin || !strcmp(inputs[i], "-");
+    const char *reason = NULL;
+    if (!input_count)
+        reason = "an input file is missing (- for stdin)";
+    else if (!o->output)
+        reason = "--output is missing (-o FILE, or -o - for stdout)";
+    else if (sources == 0)
+        reason = "one of --weights, --kernel or --init is missing";
+    else if (sources > 1)
+        reason = "only one of --weights, --kernel and --init can be given";
+    else if (o->init != NOT_GIVEN && !o->kernel_size[0])
+        reason = "--init needs --kernel-size";
+    else if (o->init == NOT_GIVEN && o->seed != NOT_GIVEN)
+        reason = "--seed goes with --init only";
+    else if (!o->weights && o->weights_layout != LAYOUT_TORCH)
+        reason = "--weights-layout goes with --weights only";
+    else if (o->bias && o->no_bias)
+        reason = "--bias and --no-bias contradict each other";
+    else if (o->kernel && o->groups)
+        reason = "--groups does not go with --kernel, which filters each channel on its own";
+    else if (!o->batchnorm && o->batchnorm_eps != NOT_GIVEN)
+        reason = "--batchnorm-eps goes with --batchnorm only";
+    else if (o->max_pool.given && o->avg_pool.given)
+        reason = "only one of --max-pool and --avg-pool can be given";
+    else if (o->json && !o->plan && !strcmp(o->output, "-"))
+        reason = "--json prints on stdout, where --output - writes the volume";
+    else if (weights_on_stdin && input_on_stdin)
+        reason = "stdin cannot be both an input and the weights";
+    return reason ? cli_fail(err, VOX_ERR_USAGE, "conv: %s", reason) : VOX_OK;
+}

@@ -1,0 +1,70 @@
+/* conv_options.h - what `voxconv conv` was asked to do, as its option table fills it in. */
+#ifndef VOX_CLI_CONV_OPTIONS_H
+#define VOX_CLI_CONV_OPTIONS_H
+
+#include "cli/options.h"
+
+typedef enum weights_layout { LAYOUT_TORCH, LAYOUT_KERAS } weights_layout;
+typedef enum normalize_mode { NORMALIZE_NONE, NORMALIZE_SUM, NORMALIZE_ABS } normalize_mode;
+
+typedef struct padding_option {
+    bool given;
+    vox_padding padding;
+    int64_t size[3]; /* VOX_PADDING_EXPLICIT: on both sides of D, H, W */
+} padding_option;
+
+typedef struct activation_option {
+    bool given;
+    vox_activation kind;
+    double parameter;
+} activation_option;
+
+typedef struct pool_option {
+    bool given;
+    vox_pool3d pool;
+} pool_option;
+
+enum { NOT_GIVEN = -1 };
+
+typedef struct conv_options {
+    /* weights */
+    const char *weights, *bias, *kernel;
+    int init;     /* vox_init or NOT_GIVEN */
+    int64_t seed; /* or NOT_GIVEN */
+    bool no_bias, flip;
+    int weights_layout, normalize;
+    /* layer; 0: not given */
+    int64_t out_channels, kernel_size[3], groups;
+    int64_t stride[3], dilation[3];
+    padding_option padding;
+    int padding_mode; /* vox_padding_mode or NOT_GIVEN */
+    /* after it */
+    const char *batchnorm;
+    double batchnorm_eps; /* or NOT_GIVEN */
+    activation_option activation;
+    pool_option max_pool, avg_pool;
+    /* data and execution */
+    int time, datatype;
+    bool split;
+    int64_t threads, max_memory, slab;
+    const char *isa;
+    bool plan;
+    /* general */
+    const char *output;
+    bool force, quiet, verbose, json;
+    int64_t compression;
+    int progress;
+} conv_options;
+
+extern const option_row conv_rows[];
+enum { CONV_ROW_COUNT = 37 }; /* conv_options.c checks it */
+
+void conv_options_defaults(void *values);
+/* Options that contradict each other or would do nothing. Errors: VOX_ERR_USAGE. */
+vox_status conv_options_check(const conv_options *o, int input_count, char *const *inputs,
+                              vox_error *err);
+
+/* The names of vox_init, for the kernel command as well. */
+extern const char *const init_names[];
+
+#endif

@@ -1,0 +1,184 @@
+/* json.c - plans, reports and headers as JSON, through jansson.
+ *
+ * Numbers that JSON has no word for (NaN, infinities) become null.
+ */
+#include "cli/cli.h"
+#include "cli/report.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *real(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *reals(const double *values, int count) {
+    json_t *array = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(array, real(values[i]));
+    return array;
+}
+
+static json_t *integers(const int64_t *values, int count) {
+    json_t *array = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(array, json_integer(values[i]));
+    return array;
+}
+
+/* A header's text has no stated encoding: UTF-8 where it is, else each byte as Latin-1. */
+static json_t *text(const char *value) {
+    json_t *utf8 = json_string(value);
+    if (utf8)
+        return utf8;
+    char *converted = malloc(2 * strlen(value) + 1), *to = converted;
+    if (!converted)
+        return NULL;
+    for (; *value; value++) {
+        const unsigned char c = (unsigned char)*value;
+        if (c >= 0x80)
+            *to++ = (char)(0xc0 | c >> 6);
+        *to++ = (char)(c >= 0x80 ? 0x80 | (c & 0x3f) : c);
+    }
+    *to = 0;
+    json_t *latin1 = json_string(converted);
+    free(converted);
+    return latin1;
+}
+
+/* An object under construction, and whether memory has failed it. */
+typedef struct object {
+    json_t *json;
+    bool failed;
+} object;
+
+static void put(object *o, const char *name, json_t *value) {
+    if (json_object_set_new(o->json, name, value))
+        o->failed = true;
+}
+
+/* Prints and frees. */
+static vox_status print_line(object *o, vox_error *err) {
+    char *line = o->failed ? NULL : json_dumps(o->json, 0);
+    json_decref(o->json);
+    if (!line)
+        return cli_fail(err, VOX_ERR_RESOURCE, "out of memory while writing JSON");
+    puts(line);
+    free(line);
+    return VOX_OK;
+}
+
+vox_status print_plan_json(const vox_plan *plan, vox_error *err) {
+    object o = {json_object(), false};
+    json_t *parts = json_array();
+    for (int i = 0; i < plan->part_count; i++)
+        json_array_append_new(parts, json_pack("{s:s,s:I}", "name", plan->part[i].name, "bytes",
+                                               (json_int_t)plan->part[i].bytes));
+    put(&o, "input_shape", integers(plan->in, 5));
+    put(&o, "output_shape", integers(plan->out, 5));
+    put(&o, "slab_planes", json_integer(plan->slab_planes));
+    put(&o, "multiply_adds", json_integer(plan->multiply_adds));
+    put(&o, "memory", parts);
+    put(&o, "total_bytes", json_integer(plan->total_bytes));
+    put(&o, "smallest_bytes", json_integer(plan->smallest_bytes));
+    put(&o, "input_spool_bytes", json_integer(plan->input_spool_bytes));
+    put(&o, "output_spool_bytes", json_integer(plan->output_spool_bytes));
+    return print_line(&o, err);
+}
+
+vox_status print_report_json(const vox_report *r, const char *output, vox_error *err) {
+    object o = {json_object(), false};
+    put(&o, "output", text(output));
+    put(&o, "input_voxels", json_integer(r->input_voxels));
+    put(&o, "output_voxels", json_integer(r->output_voxels));
+    put(&o, "input_nan", json_integer(r->input_nan));
+    put(&o, "input_inf", json_integer(r->input_inf));
+    put(&o, "output_nan", json_integer(r->output_nan));
+    put(&o, "output_inf", json_integer(r->output_inf));
+    put(&o, "clamped", json_integer(r->clamped));
+    put(&o, "seconds", real(r->seconds));
+    put(&o, "planned_bytes", json_integer(r->planned_bytes));
+    put(&o, "threads", json_integer(r->threads));
+    put(&o, "isa", text(r->isa));
+    return print_line(&o, err);
+}
+
+static void put_format(object *o, const vox_volume_info *info) {
+    put(o, "path", text(info->path));
+    put(o, "nifti_version", json_integer(info->nifti_version));
+    put(o, "gzip", json_boolean(info->gzip));
+    put(o, "pair", json_boolean(info->pair));
+    put(o, "swapped", json_boolean(info->swapped));
+    put(o, "dim", integers(info->dim, 8));
+    put(o, "pixdim", reals(info->pixdim, 8));
+    put(o, "datatype", json_integer(info->datatype));
+    put(o, "datatype_name", text(info->datatype_name));
+    put(o, "bitpix", json_integer(info->bitpix));
+    put(o, "scl_slope", real(info->scl_slope));
+    put(o, "scl_inter", real(info->scl_inter));
+    put(o, "cal_min", real(info->cal_min));
+    put(o, "cal_max", real(info->cal_max));
+    put(o, "xyzt_units", json_integer(info->xyzt_units));
+    put(o, "toffset", real(info->toffset));
+    put(o, "dim_info", json_integer(info->dim_info));
+    put(o, "slice_start", json_integer(info->slice_start));
+    put(o, "slice_end", json_integer(info->slice_end));
+    put(o, "slice_code", json_integer(info->slice_code));
+    put(o, "slice_duration", real(info->slice_duration));
+    put(o, "intent_code", json_integer(info->intent_code));
+    put(o, "intent_p", reals(info->intent_p, 3));
+    put(o, "intent_name", text(info->intent_name));
+    put(o, "descrip", text(info->descrip));
+    put(o, "aux_file", text(info->aux_file));
+    put(o, "vox_offset", json_integer(info->vox_offset));
+    put(o, "data_bytes", json_integer(info->data_bytes));
+}
+
+static void put_geometry(object *o, const vox_volume_info *info) {
+    json_t *srow = json_array(), *affine = json_array(), *extensions = json_array();
+    for (int i = 0; i < 3; i++) {
+        json_array_append_new(srow, reals(info->srow[i], 4));
+        json_array_append_new(affine, reals(info->affine[i], 4));
+    }
+    for (int i = 0; i < info->extension_count; i++)
+        json_array_append_new(extensions, json_pack("{s:i,s:I}", "code", info->extension_code[i],
+                                                    "bytes", (json_int_t)info->extension_bytes[i]));
+    put(o, "qform_code", json_integer(info->qform_code));
+    put(o, "quatern", reals(info->quatern, 3));
+    put(o, "qoffset", reals(info->qoffset, 3));
+    put(o, "sform_code", json_integer(info->sform_code));
+    put(o, "srow", srow);
+    put(o, "orientation", text(info->orientation));
+    put(o, "affine_source", text(info->affine_source));
+    put(o, "affine", affine);
+    put(o, "extensions", extensions);
+}
+
+static object statistics_object(const vox_statistics *s) {
+    object o = {json_object(), false};
+    const bool any = s->nan_count + s->inf_count < s->count;
+    put(&o, "count", json_integer(s->count));
+    put(&o, "nan_count", json_integer(s->nan_count));
+    put(&o, "inf_count", json_integer(s->inf_count));
+    put(&o, "min", any ? real(s->min) : json_null());
+    put(&o, "max", any ? real(s->max) : json_null());
+    put(&o, "mean", any ? real(s->mean) : json_null());
+    put(&o, "stddev", any ? real(s->stddev) : json_null());
+    return o;
+}
+
+vox_status print_info_json(const vox_volume_info *info, const vox_statistics *statistics,
+                           vox_error *err) {
+    object o = {json_object(), false};
+    put_format(&o, info);
+    put_geometry(&o, info);
+    if (statistics) {
+        const object inner = statistics_object(statistics);
+        o.failed = o.failed || inner.failed;
+        put(&o, "statistics", inner.json);
+    }
+    return print_line(&o, err);
+}

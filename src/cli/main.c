@@ -1,0 +1,109 @@
+/* main.c - finds the command, parses its options, runs it and turns its status into an exit status.
+ */
+#include "cli/cli.h"
+
+#include "cli/signals.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMAND_ROW(name) &name##_command,
+static const cli_command *const commands[] = {CLI_COMMANDS(COMMAND_ROW)};
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+static void print_help(void) {
+    puts("Usage: voxconv COMMAND [OPTIONS] ...\n"
+         "Applies torch's Conv3d, and what follows it, to NIfTI volumes.\n"
+         "\nCommands:");
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-10s%s\n", commands[i]->name, commands[i]->summary);
+    puts("\n'voxconv COMMAND --help' lists a command's options, 'man voxconv' says more.\n"
+         "  -h, --help      show this help\n"
+         "      --version   show version, instruction sets and gzip library");
+}
+
+static void print_version(void) {
+    printf("voxconv %s\ninstruction set: %s (this machine can run:", VOX_VERSION, vox_isa());
+    for (const char *const *name = vox_isa_available(); *name; name++)
+        printf(" %s", *name);
+    printf(")\ngzip: %s\n", vox_gzip_backend());
+}
+
+static void print_command_help(const cli_command *command) {
+    printf("Usage: voxconv %s %s\n%s.\n", command->name, command->synopsis, command->summary);
+    options_print(command->options, command->option_count);
+}
+
+static vox_status run_command(const cli_command *command, int argc, char **argv, vox_error *err) {
+    options_outcome outcome = OPTIONS_RUN;
+    int first = 0;
+    void *values = calloc(1, command->size);
+    if (!values)
+        return cli_fail(err, VOX_ERR_RESOURCE, "out of memory");
+    command->defaults(values);
+    vox_status status = options_parse(command->name, command->options, command->option_count, argc,
+                                      argv, values, &outcome, &first, err);
+    if (!status && outcome == OPTIONS_HELP)
+        print_command_help(command);
+    else if (!status && outcome == OPTIONS_VERSION)
+        print_version();
+    else if (!status)
+        status = command->run(values, argc - first, argv + first, err);
+    free(values);
+    return status;
+}
+
+static vox_status unknown_command(const char *word, vox_error *err) {
+    const char *names[COMMAND_COUNT];
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        names[i] = commands[i]->name;
+    const char *nearest = cli_nearest(word, names, COMMAND_COUNT);
+    if (nearest)
+        return cli_fail(err, VOX_ERR_USAGE, "%s: unknown command; did you mean '%s'?", word,
+                        nearest);
+    return cli_fail(err, VOX_ERR_USAGE, "%s: unknown command; see 'voxconv --help'", word);
+}
+
+static vox_status dispatch(int argc, char **argv, vox_error *err) {
+    if (argc < 2)
+        return cli_fail(err, VOX_ERR_USAGE, "a command is missing; see 'voxconv --help'");
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        print_help();
+        return VOX_OK;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        print_version();
+        return VOX_OK;
+    }
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (!strcmp(argv[1], commands[i]->name))
+            return run_command(commands[i], argc - 1, argv + 1, err);
+    return unknown_command(argv[1], err);
+}
+
+/* What was printed on stdout counts only when it has arrived. */
+static vox_status flush_output(vox_error *err) {
+    const bool failed = ferror(stdout);
+    if (!fflush(stdout) && !failed)
+        return VOX_OK;
+    if (errno == EPIPE)
+        return cli_fail(err, VOX_ERR_PIPE, "standard output: %s", strerror(errno));
+    return cli_fail(err, VOX_ERR_OUTPUT, "standard output: %s", strerror(errno));
+}
+
+int main(int argc, char **argv) {
+    vox_error err = {VOX_OK, ""};
+    signals_install();
+    vox_status status = dispatch(argc, argv, &err);
+    vox_error flush_error = {VOX_OK, ""};
+    const vox_status flushed = flush_output(&flush_error);
+    if (!status && flushed) {
+        status = flushed;
+        err = flush_error;
+    }
+    if (status && status != VOX_ERR_PIPE && err.message[0])
+        cli_message("%s", err.message);
+    return status;
+}

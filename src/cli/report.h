@@ -1,0 +1,20 @@
+/* report.h - plans, reports and headers as text for people and as JSON for programs.
+ *
+ * JSON is one object on one line. json.c is the only file that knows the JSON library.
+ */
+#ifndef VOX_CLI_REPORT_H
+#define VOX_CLI_REPORT_H
+
+#include "voxconv.h"
+
+void print_plan(const vox_plan *plan);
+/* `statistics` may be NULL. */
+void print_info(const vox_volume_info *info, const vox_statistics *statistics);
+
+/* Errors: VOX_ERR_RESOURCE. */
+vox_status print_plan_json(const vox_plan *plan, vox_error *err);
+vox_status print_report_json(const vox_report *report, const char *output, vox_error *err);
+vox_status print_info_json(const vox_volume_info *info, const vox_statistics *statistics,
+                           vox_error *err);
+
+#endif

@@ -1,0 +1,25 @@
+/* signals.c - a run that is interrupted leaves nothing behind. */
+#include "cli/signals.h"
+
+#include "voxconv.h"
+
+#include <signal.h>
+#include <string.h>
+
+static void clean_up(int number) {
+    vox_remove_temporaries();
+    raise(number); /* SA_RESETHAND has put the default action back, SA_NODEFER lets it through */
+}
+
+void signals_install(void) {
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action, before;
+    memset(&action, 0, sizeof action);
+    sigemptyset(&action.sa_mask);
+    action.sa_handler = clean_up;
+    action.sa_flags = SA_RESETHAND | SA_NODEFER;
+    for (int i = 0; i < 3; i++)
+        if (!sigaction(ending[i], NULL, &before) && before.sa_handler != SIG_IGN)
+            sigaction(ending[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}

@@ -20,6 +20,9 @@ WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -Itests -fopenmp -pthread -fPIC -ffp-contract=off \
              -fno-math-errno $(WARNINGS) $(CFLAGS) $(SANITIZE_FLAGS) -MMD -MP
 SANITIZE_FLAGS = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+# nifticlib's headers name each other without their folder.
+NIFTI_INCLUDE ?= /usr/include/nifti
+ALL_CFLAGS += -isystem $(NIFTI_INCLUDE)
 LIBS       = -lnifti2 -lz -ljansson -lzip -lm
 
 ISAL ?= $(shell pkg-config --exists libisal 2>/dev/null && echo yes || echo no)

@@ -1,0 +1,121 @@
+/* output_name.c - the table of endings, and the names of a pair's halves and of a file per channel. */
+#include "volume/output_name.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+typedef struct ending {
+    const char *text;
+    bool pair, gzip;
+} ending;
+
+/* Longer endings first: ".nii" would not match ".nii.gz", but the order should not matter to the reader. */
+static const ending endings[] = {
+    {".nii.gz", false, true}, {".hdr.gz", true, true}, {".img.gz", true, true},
+    {".nii", false, false},   {".hdr", true, false},   {".img", true, false},
+};
+
+static const struct {
+    const char *type;
+    ending ending;
+} fsl_types[] = {
+    {"NIFTI_GZ", {".nii.gz", false, true}},
+    {"NIFTI", {".nii", false, false}},
+    {"NIFTI_PAIR", {".hdr", true, false}},
+    {"NIFTI_PAIR_GZ", {".hdr.gz", true, true}},
+};
+
+static const ending *ending_of(const char *path) {
+    const size_t n = strlen(path);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        const size_t m = strlen(endings[i].text);
+        if (n > m && path[n - m - 1] != '/' && strcasecmp(path + n - m, endings[i].text) == 0)
+            return &endings[i];
+    }
+    return NULL;
+}
+
+static const ending *default_ending(const char *path, vox_error *err) {
+    const char *type = getenv("FSLOUTPUTTYPE");
+    if (!type || !*type)
+        return &fsl_types[0].ending;
+    for (size_t i = 0; i < sizeof fsl_types / sizeof fsl_types[0]; i++)
+        if (strcmp(type, fsl_types[i].type) == 0)
+            return &fsl_types[i].ending;
+    vox_fail(err, VOX_ERR_USAGE,
+             "%s: FSLOUTPUTTYPE=%s: not one of NIFTI, NIFTI_GZ, NIFTI_PAIR, NIFTI_PAIR_GZ (a name that "
+             "ends in .nii.gz does without it)",
+             path, type);
+    return NULL;
+}
+
+/* The path's first `stem` bytes, the channel's number and an ending. */
+static char *compose(const char *path, size_t stem, int64_t channel, const char *tail,
+                     vox_error *err) {
+    char number[24] = "";
+    if (channel >= 0)
+        snprintf(number, sizeof number, "_%04lld", (long long)channel);
+    const size_t room = stem + strlen(number) + strlen(tail) + 1;
+    char *name = vox_alloc((int64_t)room, 1, path, err);
+    if (name)
+        snprintf(name, room, "%.*s%s%s", (int)stem, path, number, tail);
+    return name;
+}
+
+/* Names of a pair: the ending as it was given, and its other half with "hdr" and "img" exchanged. */
+static vox_status name_files(const char *path, size_t stem, int64_t channel, const char *tail,
+                             vox_output_name *name, vox_error *err) {
+    name->header = compose(path, stem, channel, tail, err);
+    if (!name->header)
+        return VOX_ERR_RESOURCE;
+    if (!name->pair)
+        return VOX_OK;
+    name->data = compose(path, stem, channel, tail, err);
+    if (!name->data)
+        return VOX_ERR_RESOURCE;
+    const size_t at = strlen(name->header) - strlen(tail) + 1;
+    const bool capital = name->header[at] < 'a';
+    memcpy(name->header + at, capital ? "HDR" : "hdr", 3);
+    memcpy(name->data + at, capital ? "IMG" : "img", 3);
+    return VOX_OK;
+}
+
+vox_status vox_output_name_resolve(const char *path, int compression, int64_t channel,
+                                   vox_output_name *name, vox_error *err) {
+    memset(name, 0, sizeof *name);
+    const size_t length = strlen(path);
+    const bool is_stdout = strcmp(path, "-") == 0;
+    if (length == 0 || path[length - 1] == '/')
+        return vox_fail(err, VOX_ERR_USAGE, "%s: the output's name is missing", path);
+    struct stat st;
+    const bool exists = !is_stdout && stat(path, &st) == 0;
+    const ending *e = ending_of(path);
+    name->device = is_stdout || (exists && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+    if (name->device && channel >= 0)
+        return vox_fail(err, VOX_ERR_USAGE, "%s: a file per channel needs the name of a file",
+                        is_stdout ? "stdout" : path);
+    if (e) {
+        name->pair = e->pair;
+        name->gzip = e->gzip;
+        const size_t stem = length - strlen(e->text);
+        return name_files(path, stem, channel, path + stem, name, err);
+    }
+    if (name->device) {
+        name->gzip = compression >= 1;
+        return name_files(path, length, -1, "", name, err);
+    }
+    e = default_ending(path, err);
+    if (!e)
+        return VOX_ERR_USAGE;
+    name->pair = e->pair;
+    name->gzip = e->gzip;
+    return name_files(path, length, channel, e->text, name, err);
+}
+
+void vox_output_name_clear(vox_output_name *name) {
+    free(name->header);
+    free(name->data);
+    memset(name, 0, sizeof *name);
+}

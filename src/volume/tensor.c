@@ -101,7 +101,7 @@ vox_status vox_volume_save_tensor(const char *path, const vox_tensor *t, bool fo
     vox_output_name name;
     unsigned char bytes[VOX_NIFTI2_BYTES];
     const unsigned char extender[VOX_EXTENDER_BYTES] = {0};
-    int64_t header_bytes;
+    int64_t header_bytes = 0;
     vox_sink *header = NULL, *data = NULL;
     vox_error local = {.status = VOX_OK};
     vox_status status = vox_output_name_resolve(path, -1, -1, &name, &local);

@@ -17,7 +17,6 @@ typedef struct cli_command {
     const char *summary;  /* one line, for `voxconv --help` */
     const char *synopsis; /* what follows the name on a usage line */
     const option_row *options;
-    int option_count;
     size_t size;
     void (*defaults)(void *values);
     vox_status (*run)(const void *values, int operand_count, char **operands, vox_error *err);

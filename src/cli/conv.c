@@ -117,7 +117,6 @@ const cli_command conv_command = {
     .summary = "filter volumes through a Conv3d layer and what follows it",
     .synopsis = "IN... -o OUT (-w FILE | --kernel SPEC | --init SCHEME) [OPTIONS]",
     .options = conv_rows,
-    .option_count = CONV_ROW_COUNT,
     .size = sizeof(conv_options),
     .defaults = conv_options_defaults,
     .run = run,

@@ -57,7 +57,6 @@ typedef struct conv_options {
 } conv_options;
 
 extern const option_row conv_rows[];
-enum { CONV_ROW_COUNT = 37 }; /* conv_options.c checks it */
 
 void conv_options_defaults(void *values);
 /* Options that contradict each other or would do nothing. Errors: VOX_ERR_USAGE. */

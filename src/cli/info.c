@@ -9,11 +9,12 @@ typedef struct info_options {
     bool json, no_statistics;
 } info_options;
 
+#define ROW(...) OPTION_ROW(info_options, __VA_ARGS__)
+
 static const option_row rows[] = {
-    {0, "json", NULL, "Output", "one JSON object a line for each file", set_flag,
-     offsetof(info_options, json), 0, 0, NULL},
-    {'n', "no-statistics", NULL, "Output", "header only; reads no voxels", set_flag,
-     offsetof(info_options, no_statistics), 0, 0, NULL},
+    ROW(0, "json", NULL, "Output", "one JSON object a line for each file", set_flag, json),
+    ROW('n', "no-statistics", NULL, "Output", "header only; reads no voxels", set_flag,
+        no_statistics),
     OPTION_GENERAL_ROWS,
 };
 
@@ -62,7 +63,6 @@ const cli_command info_command = {
     .summary = "show header, geometry and statistics of NIfTI files",
     .synopsis = "[OPTIONS] FILE...",
     .options = rows,
-    .option_count = sizeof rows / sizeof *rows,
     .size = sizeof(info_options),
     .defaults = no_defaults,
     .run = run,

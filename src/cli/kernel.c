@@ -16,28 +16,27 @@ typedef struct kernel_options {
     int64_t seed, in_channels, out_channels, groups, kernel_size[3];
 } kernel_options;
 
-#define AT(field) offsetof(kernel_options, field)
 #define INIT "Initialised weights"
 
+#define ROW(...) OPTION_ROW(kernel_options, __VA_ARGS__)
+
 static const option_row rows[] = {
-    {'o', "output", "FILE", "Output",
-     ".npy, .npz, .safetensors, .txt, .nii or .nii.gz; without it the text form is printed",
-     set_text, AT(output), 0, 0, NULL},
-    {'f', "force", NULL, "Output", "replace an existing output", set_flag, AT(force), 0, 0, NULL},
-    {0, "list", NULL, "Named kernels", "list the kernels that there are", set_flag, AT(list), 0, 0,
-     NULL},
-    {0, "voxel-size", "X|D,H,W", "Named kernels", "mm a voxel, for sizes in mm (default 1)",
-     set_lengths, AT(voxel_mm), 0, 0, NULL},
-    {0, "init", "SCHEME", INIT, "torch, kaiming_uniform or kaiming_normal, instead of SPEC",
-     set_choice, AT(init), 0, 0, init_names},
-    {0, "seed", "N", INIT, "default 0", set_integer, AT(seed), 0, 0, NULL},
-    {'k', "kernel-size", "N|D,H,W", INIT, "default 3", set_triple, AT(kernel_size), 1, INT32_MAX,
-     NULL},
-    {0, "in-channels", "N", INIT, "default 1", set_integer, AT(in_channels), 1, 0, NULL},
-    {0, "out-channels", "N", INIT, "default 1", set_integer, AT(out_channels), 1, 0, NULL},
-    {'g', "groups", "N", INIT, "default 1", set_integer, AT(groups), 1, 0, NULL},
-    {0, "no-bias", NULL, INIT, "leave out the bias that torch's scheme has", set_flag, AT(no_bias),
-     0, 0, NULL},
+    ROW('o', "output", "FILE", "Output",
+        ".npy, .npz, .safetensors, .txt, .nii or .nii.gz; without it the text form is printed",
+        set_text, output),
+    ROW('f', "force", NULL, "Output", "replace an existing output", set_flag, force),
+    ROW(0, "list", NULL, "Named kernels", "list the kernels that there are", set_flag, list),
+    ROW(0, "voxel-size", "X|D,H,W", "Named kernels", "mm a voxel, for sizes in mm (default 1)",
+        set_lengths, voxel_mm),
+    ROW(0, "init", "SCHEME", INIT, "torch, kaiming_uniform or kaiming_normal, instead of SPEC",
+        set_choice, init, .choices = init_names),
+    ROW(0, "seed", "N", INIT, "default 0", set_integer, seed),
+    ROW('k', "kernel-size", "N|D,H,W", INIT, "default 3", set_triple, kernel_size, .min = 1,
+        .max = INT32_MAX),
+    ROW(0, "in-channels", "N", INIT, "default 1", set_integer, in_channels, .min = 1),
+    ROW(0, "out-channels", "N", INIT, "default 1", set_integer, out_channels, .min = 1),
+    ROW('g', "groups", "N", INIT, "default 1", set_integer, groups, .min = 1),
+    ROW(0, "no-bias", NULL, INIT, "leave out the bias that torch's scheme has", set_flag, no_bias),
     OPTION_GENERAL_ROWS,
 };
 
@@ -150,7 +149,6 @@ const cli_command kernel_command = {
     .summary = "show a named kernel or initialised weights, or write them to a file",
     .synopsis = "(SPEC | --init SCHEME | --list) [-o FILE] [OPTIONS]",
     .options = rows,
-    .option_count = sizeof rows / sizeof *rows,
     .size = sizeof(kernel_options),
     .defaults = defaults,
     .run = run,

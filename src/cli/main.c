@@ -33,7 +33,7 @@ static void print_version(void) {
 
 static void print_command_help(const cli_command *command) {
     printf("Usage: voxconv %s %s\n%s.\n", command->name, command->synopsis, command->summary);
-    options_print(command->options, command->option_count);
+    options_print(command->options);
 }
 
 static vox_status run_command(const cli_command *command, int argc, char **argv, vox_error *err) {
@@ -43,8 +43,8 @@ static vox_status run_command(const cli_command *command, int argc, char **argv,
     if (!values)
         return cli_fail(err, VOX_ERR_RESOURCE, "out of memory");
     command->defaults(values);
-    vox_status status = options_parse(command->name, command->options, command->option_count, argc,
-                                      argv, values, &outcome, &first, err);
+    vox_status status =
+        options_parse(command->name, command->options, argc, argv, values, &outcome, &first, err);
     if (!status && outcome == OPTIONS_HELP)
         print_command_help(command);
     else if (!status && outcome == OPTIONS_VERSION)

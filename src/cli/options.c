@@ -11,18 +11,18 @@
 /* Long options return FIRST_LONG + row, short ones their letter. */
 enum { FIRST_LONG = 1000, HELP_COLUMN = 32, PAGE_WIDTH = 96 };
 
-static const option_row *find_row(const option_row *rows, int count, int code) {
+static const option_row *find_row(const option_row *rows, int code) {
     if (code >= FIRST_LONG)
         return &rows[code - FIRST_LONG];
-    for (int i = 0; i < count; i++)
+    for (int i = 0; rows[i].name; i++)
         if (rows[i].letter && rows[i].letter == code)
             return &rows[i];
     return NULL;
 }
 
 /* What getopt_long did not take: `word` is the word of the command line that it stopped at. */
-static vox_status unknown_option(const char *command, const option_row *rows, int count,
-                                 const char *word, vox_error *err) {
+static vox_status unknown_option(const char *command, const option_row *rows, const char *word,
+                                 vox_error *err) {
     if (optopt >= FIRST_LONG)
         return cli_fail(err, VOX_ERR_USAGE, "%s: --%s takes no argument", word,
                         rows[optopt - FIRST_LONG].name);
@@ -31,7 +31,7 @@ static vox_status unknown_option(const char *command, const option_row *rows, in
                         command);
     const char *names[128];
     int named = 0;
-    for (int i = 0; i < count && named < 128; i++)
+    for (int i = 0; rows[i].name && named < 128; i++)
         names[named++] = rows[i].name;
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
@@ -58,10 +58,13 @@ static vox_status set_value(const option_row *row, const char *value, void *valu
     return cli_fail(err, VOX_ERR_USAGE, "--%s %s: %s", row->name, value, reason);
 }
 
-vox_status options_parse(const char *command, const option_row *rows, int count, int argc,
-                         char **argv, void *values, options_outcome *outcome, int *first_operand,
+vox_status options_parse(const char *command, const option_row *rows, int argc, char **argv,
+                         void *values, options_outcome *outcome, int *first_operand,
                          vox_error *err) {
     vox_status status = VOX_OK;
+    int count = 0;
+    while (rows[count].name)
+        count++;
     struct option *longs = calloc((size_t)count + 1, sizeof *longs);
     char *shorts = calloc((size_t)count * 2 + 2, 1);
     if (!longs || !shorts) {
@@ -83,14 +86,14 @@ vox_status options_parse(const char *command, const option_row *rows, int count,
     *outcome = OPTIONS_RUN;
     int code;
     while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        const option_row *row = find_row(rows, count, code == ':' ? optopt : code);
+        const option_row *row = find_row(rows, code == ':' ? optopt : code);
         if (code == ':') {
             status = cli_fail(err, VOX_ERR_USAGE, "--%s: needs an argument (%s)", row->name,
                               row->argument);
             goto out;
         }
         if (code == '?') {
-            status = unknown_option(command, rows, count, argv[optind - 1], err);
+            status = unknown_option(command, rows, argv[optind - 1], err);
             goto out;
         }
         if (!row->set) {
@@ -122,10 +125,9 @@ static void print_wrapped(const char *help, int column) {
     putchar('\n');
 }
 
-void options_print(const option_row *rows, int count) {
+void options_print(const option_row *rows) {
     const char *group = "";
-    for (int i = 0; i < count; i++) {
-        const option_row *row = &rows[i];
+    for (const option_row *row = rows; row->name; row++) {
         if (strcmp(group, row->group)) {
             group = row->group;
             printf("\n%s:\n", group);

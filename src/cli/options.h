@@ -30,11 +30,23 @@ struct option_row {
     const char *const *choices; /* for set_choice, NULL-terminated */
 };
 
-/* The rows that every command ends with. */
+/* A row of the table of `type`: letter, name, argument, group, help, set, the field of `type`, and
+ * then as far as set needs them .min, .max, .choices. */
+#define OPTION_ROW(type, ...) OPTION_ROW_(type, __VA_ARGS__, )
+#define OPTION_ROW_(type, l, n, a, g, h, s, f, ...)                                                \
+    {                                                                                              \
+        .letter = l, .name = n, .argument = a, .group = g, .help = h, .set = s,                    \
+        .offset = offsetof(type, f), __VA_ARGS__                                                   \
+    }
+
+/* The rows that every command's table ends with; a row without a name ends it. */
 #define OPTION_GENERAL_ROWS                                                                        \
-    {'h', "help", NULL, "General", "show this help", NULL, 0, 0, 0, NULL}, {                       \
-        0, "version", NULL, "General", "show version, instruction sets and gzip library", NULL, 0, \
-            0, 0, NULL                                                                             \
+    {.letter = 'h', .name = "help", .group = "General", .help = "show this help"},                 \
+        {.name = "version",                                                                        \
+         .group = "General",                                                                       \
+         .help = "show version, instruction sets and gzip library"},                               \
+    {                                                                                              \
+        .name = NULL                                                                               \
     }
 
 typedef enum options_outcome { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION } options_outcome;
@@ -42,12 +54,12 @@ typedef enum options_outcome { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION } opti
 /* Reads argv[1..] into `values`; options and operands may be mixed, `--` ends the options. The
  * operands are moved to the end of argv, *first_operand is the index of the first. A later option
  * wins over an earlier one. Errors: VOX_ERR_USAGE. */
-vox_status options_parse(const char *command, const option_row *rows, int count, int argc,
-                         char **argv, void *values, options_outcome *outcome, int *first_operand,
+vox_status options_parse(const char *command, const option_row *rows, int argc, char **argv,
+                         void *values, options_outcome *outcome, int *first_operand,
                          vox_error *err);
 
 /* Prints the rows under their groups' headings. */
-void options_print(const option_row *rows, int count);
+void options_print(const option_row *rows);
 
 /* ---- Values (values.c). The comment names the field's type. ---- */
 

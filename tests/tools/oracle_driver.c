@@ -1,0 +1,263 @@
+/* oracle_driver CASES RESULTS - runs many small layers in memory for tests/oracle/oracle.py.
+ *
+ * One process for thousands of configurations, through the public API and so through the same
+ * engine as for files. CASES is a run of native int64, double and float32 values; this file's read_
+ * functions are its definition, oracle.py's Cases class writes it. For each case RESULTS gets int64
+ * status, and then either int64 length and the message, or what the case asked for:
+ *
+ *   chain: int64 C, D, H, W of the output; double stride[3], origin[3]; float32 y [N, C, D, H, W]
+ *   init:  float32 weight, float32 bias
+ */
+#include "voxconv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CASE_CHAIN, CASE_INIT };
+enum { LAYER_CONV, LAYER_BATCHNORM, LAYER_ACTIVATION, LAYER_POOL };
+
+/* The cases in memory and how far they have been read; `bad` once something ran over the end. */
+typedef struct tape {
+    const unsigned char *data;
+    size_t size, at;
+    bool bad;
+} tape;
+
+static void take(tape *t, void *to, size_t bytes) {
+    if (t->size - t->at < bytes) {
+        t->bad = true;
+        memset(to, 0, bytes);
+        return;
+    }
+    memcpy(to, t->data + t->at, bytes);
+    t->at += bytes;
+}
+
+static int64_t read_int(tape *t) {
+    int64_t v;
+    take(t, &v, sizeof v);
+    return v;
+}
+
+static void read_triple(tape *t, int64_t v[3]) {
+    take(t, v, 3 * sizeof *v);
+}
+
+static double read_double(tape *t) {
+    double v;
+    take(t, &v, sizeof v);
+    return v;
+}
+
+/* A fresh array of `count` floats (at least one, so that NULL means an error). */
+static float *read_floats(tape *t, int64_t count) {
+    if (count < 0 || (uint64_t)count > (t->size - t->at) / sizeof(float)) {
+        t->bad = true;
+        return NULL;
+    }
+    float *v = malloc((size_t)(count + 1) * sizeof *v);
+    if (v)
+        take(t, v, (size_t)count * sizeof *v);
+    else
+        t->bad = true;
+    return v;
+}
+
+static vox_status read_conv(tape *t, vox_chain *chain, vox_error *err) {
+    vox_conv3d c;
+    vox_conv3d_defaults(&c);
+    c.in_channels = read_int(t);
+    c.out_channels = read_int(t);
+    c.groups = read_int(t);
+    read_triple(t, c.kernel_size);
+    read_triple(t, c.stride);
+    read_triple(t, c.dilation);
+    c.padding = (vox_padding)read_int(t);
+    read_triple(t, c.padding_before);
+    read_triple(t, c.padding_after);
+    c.padding_mode = (vox_padding_mode)read_int(t);
+    bool has_bias = read_int(t) != 0;
+    int64_t taps = c.kernel_size[0] * c.kernel_size[1] * c.kernel_size[2];
+    int64_t group = c.groups > 0 ? c.in_channels / c.groups : 0;
+    float *weight = read_floats(t, c.out_channels * group * taps);
+    float *bias = has_bias ? read_floats(t, c.out_channels) : NULL;
+    vox_status status = t->bad ? VOX_ERR_INTERNAL : vox_chain_conv3d(chain, &c, weight, bias, err);
+    free(bias);
+    free(weight);
+    return status;
+}
+
+static vox_status read_batchnorm(tape *t, vox_chain *chain, vox_error *err) {
+    int64_t channels = read_int(t);
+    bool has_weight = read_int(t) != 0, has_bias = read_int(t) != 0;
+    double eps = read_double(t);
+    float *mean = read_floats(t, channels), *var = read_floats(t, channels);
+    float *weight = has_weight ? read_floats(t, channels) : NULL;
+    float *bias = has_bias ? read_floats(t, channels) : NULL;
+    vox_status status =
+        t->bad ? VOX_ERR_INTERNAL
+               : vox_chain_batchnorm3d(chain, channels, mean, var, weight, bias, eps, err);
+    free(bias);
+    free(weight);
+    free(var);
+    free(mean);
+    return status;
+}
+
+static vox_status read_activation(tape *t, vox_chain *chain, vox_error *err) {
+    vox_activation kind = (vox_activation)read_int(t);
+    return vox_chain_activation(chain, kind, read_double(t), err);
+}
+
+static vox_status read_pool(tape *t, vox_chain *chain, vox_error *err) {
+    vox_pool3d p;
+    vox_pool3d_defaults(&p);
+    p.average = read_int(t) != 0;
+    read_triple(t, p.kernel_size);
+    read_triple(t, p.stride);
+    read_triple(t, p.padding);
+    read_triple(t, p.dilation);
+    p.ceil_mode = read_int(t) != 0;
+    p.count_include_pad = read_int(t) != 0;
+    return vox_chain_pool3d(chain, &p, err);
+}
+
+/* Reads a layer to its end, also where it is refused, so that the next case is found. */
+static vox_status read_layer(tape *t, vox_chain *chain, vox_error *err) {
+    switch (read_int(t)) {
+    case LAYER_CONV:
+        return read_conv(t, chain, err);
+    case LAYER_BATCHNORM:
+        return read_batchnorm(t, chain, err);
+    case LAYER_ACTIVATION:
+        return read_activation(t, chain, err);
+    case LAYER_POOL:
+        return read_pool(t, chain, err);
+    }
+    t->bad = true;
+    return VOX_ERR_INTERNAL;
+}
+
+static void write_failure(FILE *out, vox_status status, const char *message) {
+    int64_t head[2] = {status, (int64_t)strlen(message)};
+    fwrite(head, sizeof *head, 2, out);
+    fwrite(message, 1, strlen(message), out);
+}
+
+static vox_status run(const vox_chain *chain, const int64_t in[5], const float *x, int threads,
+                      FILE *out, vox_error *err) {
+    int64_t shape[4];
+    double stride[3], origin[3];
+    vox_status status = vox_chain_shape(chain, in + 1, shape, err);
+    if (status == VOX_OK)
+        status = vox_chain_geometry(chain, in + 1, stride, origin, err);
+    if (status != VOX_OK)
+        return status;
+    int64_t count = in[0] * shape[0] * shape[1] * shape[2] * shape[3];
+    float *y = malloc((size_t)count * sizeof *y);
+    if (!y)
+        return VOX_ERR_RESOURCE;
+    status = vox_chain_run(chain, x, in, y, threads, err);
+    if (status == VOX_OK) {
+        const int64_t done = VOX_OK;
+        fwrite(&done, sizeof done, 1, out);
+        fwrite(shape, sizeof *shape, 4, out);
+        fwrite(stride, sizeof *stride, 3, out);
+        fwrite(origin, sizeof *origin, 3, out);
+        fwrite(y, sizeof *y, (size_t)count, out);
+    }
+    free(y);
+    return status;
+}
+
+static void run_chain(tape *t, int threads, FILE *out) {
+    vox_error err = {VOX_OK, ""};
+    int64_t in[5];
+    take(t, in, sizeof in);
+    int64_t layers = read_int(t), refused = VOX_OK;
+    vox_chain *chain = vox_chain_new(&err);
+    for (int64_t i = 0; i < layers && chain && !t->bad; i++) {
+        vox_status status = read_layer(t, chain, refused == VOX_OK ? &err : NULL);
+        if (refused == VOX_OK)
+            refused = status;
+    }
+    float *x = read_floats(t, in[0] * in[1] * in[2] * in[3] * in[4]);
+    if (!t->bad && refused == VOX_OK)
+        refused = run(chain, in, x, threads, out, &err);
+    if (refused != VOX_OK)
+        write_failure(out, (vox_status)refused, err.message);
+    free(x);
+    vox_chain_free(chain);
+}
+
+static void run_init(tape *t, FILE *out) {
+    vox_error err = {VOX_OK, ""};
+    vox_init scheme = (vox_init)read_int(t);
+    uint64_t seed = (uint64_t)read_int(t);
+    int64_t shape[5];
+    take(t, shape, sizeof shape);
+    vox_tensor *weight = vox_tensor_new(5, shape, &err), *bias = vox_tensor_new(1, shape, &err);
+    vox_status status =
+        weight && bias ? vox_init_conv3d(scheme, seed, weight, bias, &err) : err.status;
+    if (status == VOX_OK) {
+        const int64_t done = VOX_OK;
+        fwrite(&done, sizeof done, 1, out);
+        fwrite(weight->data, sizeof(float), (size_t)weight->count, out);
+        fwrite(bias->data, sizeof(float), (size_t)bias->count, out);
+    } else {
+        write_failure(out, status, err.message);
+    }
+    vox_tensor_free(bias);
+    vox_tensor_free(weight);
+}
+
+/* The whole file; NULL where it cannot be read. */
+static unsigned char *load(const char *path, size_t *size) {
+    unsigned char *data = NULL;
+    FILE *f = fopen(path, "rb");
+    if (!f || fseek(f, 0, SEEK_END) != 0)
+        goto out;
+    long end = ftell(f);
+    rewind(f);
+    data = end > 0 ? malloc((size_t)end) : NULL;
+    if (data && fread(data, 1, (size_t)end, f) != (size_t)end) {
+        free(data);
+        data = NULL;
+    }
+    *size = (size_t)end;
+out:
+    if (f)
+        fclose(f);
+    return data;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) {
+        fprintf(stderr, "usage: oracle_driver CASES RESULTS\n");
+        return 2;
+    }
+    tape t = {0};
+    unsigned char *data = load(argv[1], &t.size);
+    FILE *out = data ? fopen(argv[2], "wb") : NULL;
+    if (!out) {
+        fprintf(stderr, "oracle_driver: cannot open %s or %s\n", argv[1], argv[2]);
+        free(data);
+        return 1;
+    }
+    t.data = data;
+    /* One and two threads by turns: the results must not know. */
+    for (int i = 0; t.at < t.size && !t.bad; i++) {
+        if (read_int(&t) == CASE_INIT)
+            run_init(&t, out);
+        else
+            run_chain(&t, 1 + i % 2, out);
+    }
+    free(data);
+    if (fclose(out) != 0 || t.bad) {
+        fprintf(stderr, "oracle_driver: %s: malformed, or the results cannot be written\n",
+                argv[1]);
+        return 1;
+    }
+    return 0;
+}

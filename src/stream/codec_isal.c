@@ -43,8 +43,9 @@ static vox_inflate_result inflate_some(void *state, vox_inflate_io *io) {
         return VOX_INFLATE_DAMAGED;
     if (s->block_state != ISAL_BLOCK_FINISH)
         return VOX_INFLATE_MORE;
-    /* ISA-L reads eight bytes ahead into a bit buffer. In raw deflate it keeps what follows the last
-     * block there: drop the bits up to the byte border, the rest are whole bytes, lowest first. */
+    /* ISA-L reads eight bytes ahead into a bit buffer. In raw deflate it keeps what follows the
+     * last block there: drop the bits up to the byte border, the rest are whole bytes, lowest
+     * first. */
     io->unused_bytes = (size_t)s->read_in_length / 8;
     assert(io->unused_bytes <= sizeof io->unused);
     uint64_t bits = s->read_in >> (s->read_in_length % 8);
@@ -94,7 +95,8 @@ static size_t deflate_block(void *state, const uint8_t *in, size_t bytes, bool l
 const vox_codec vox_codec_isal = {
     .name = "isal",
     /* Measured on smoothed float32 MRI: 0.1 % larger than zlib's level 6 at 15 times its speed, and
-     * never larger than ISA-L's level 1, which is no faster; level 3 is slower and gains nothing. */
+     * never larger than ISA-L's level 1, which is no faster; level 3 is slower and gains nothing.
+     */
     .default_level = 2,
     .crc32 = crc,
     .inflate_new = inflate_new,

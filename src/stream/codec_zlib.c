@@ -19,8 +19,8 @@ static void *inflate_new(vox_error *err) {
     z_stream *z = vox_alloc(1, sizeof *z, "gzip", err);
     if (!z)
         return NULL;
-    /* zlib would get its window in the middle of the stream; a dictionary makes it do so now, and the
-     * reset that precedes every member forgets the dictionary again. */
+    /* zlib would get its window in the middle of the stream; a dictionary makes it do so now, and
+     * the reset that precedes every member forgets the dictionary again. */
     const Bytef byte = 0;
     if (inflateInit2(z, RAW_WINDOW_BITS) != Z_OK || inflateSetDictionary(z, &byte, 1) != Z_OK) {
         inflateEnd(z);
@@ -94,8 +94,8 @@ static void deflate_free(void *state) {
 
 const vox_codec vox_codec_zlib = {
     .name = "zlib",
-    /* Measured on smoothed float32, uint8 and int16 MRI: within 2 % of level 6's size, at up to twice
-     * its speed. */
+    /* Measured on smoothed float32, uint8 and int16 MRI: within 2 % of level 6's size, at up to
+     * twice its speed. */
     .default_level = 4,
     .crc32 = crc,
     .inflate_new = inflate_new,

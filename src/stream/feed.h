@@ -1,7 +1,7 @@
 /* feed.h - the bytes of a descriptor, in order, in a way that another thread can call off.
  *
- * A pipe whose producer stalls would hold a reading thread for ever; a feed waits for the pipe and for its
- * own wake-up at once.
+ * A pipe whose producer stalls would hold a reading thread for ever; a feed waits for the pipe and
+ * for its own wake-up at once.
  */
 #ifndef VOX_STREAM_FEED_H
 #define VOX_STREAM_FEED_H
@@ -17,8 +17,8 @@ typedef struct vox_feed {
     size_t head_bytes;
 } vox_feed;
 
-/* Up to `room` bytes (at least 2 in the first call) as soon as there are any; *made = 0 at the end of the stream. After
- * vox_feed_cancel an error that nobody reads. */
+/* Up to `room` bytes (at least 2 in the first call) as soon as there are any; *made = 0 at the end
+ * of the stream. After vox_feed_cancel an error that nobody reads. */
 vox_status vox_feed_read(vox_feed *f, uint8_t *buf, size_t room, size_t *made, vox_error *err);
 /* Ends a read that is waiting and all later ones. Called from another thread. */
 void vox_feed_cancel(vox_feed *f);

@@ -42,8 +42,7 @@ int vox_fd_read_at(int fd, void *buf, int64_t bytes, int64_t offset, int64_t *go
     char *p = buf;
     *got = 0;
     while (*got < bytes) {
-        ssize_t n =
-            pread(fd, p + *got, (size_t)vox_min(bytes - *got, MOST_AT_ONCE), offset + *got);
+        ssize_t n = pread(fd, p + *got, (size_t)vox_min(bytes - *got, MOST_AT_ONCE), offset + *got);
         if (n == 0)
             return 0;
         if (n > 0)

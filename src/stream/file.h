@@ -1,8 +1,8 @@
 /* file.h - whole reads and writes of descriptors, and giving a file its final name.
  *
- * The system may do half of what it was asked or be interrupted by a signal; these loops take up again
- * until the job is done, the stream has ended or the system has named a reason. They leave the wording of
- * the error to the caller: a failure is an errno value.
+ * The system may do half of what it was asked or be interrupted by a signal; these loops take up
+ * again until the job is done, the stream has ended or the system has named a reason. They leave
+ * the wording of the error to the caller: a failure is an errno value.
  */
 #ifndef VOX_STREAM_FILE_H
 #define VOX_STREAM_FILE_H

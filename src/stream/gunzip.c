@@ -21,7 +21,7 @@ struct vox_gunzip {
     const vox_codec *codec;
     void *inflater;
     phase phase;
-    bool full; /* the last inflate call filled its output: the codec may hold more */
+    bool full;      /* the last inflate call filled its output: the codec may hold more */
     int64_t member; /* counted from 1; 0 before the first */
     uint32_t crc, header_crc;
     uint64_t length; /* of the member's data so far */
@@ -79,8 +79,8 @@ static vox_status fill(vox_gunzip *g, bool *some, vox_error *err) {
 }
 
 static vox_status damaged(const vox_gunzip *g, vox_error *err, const char *what) {
-    return vox_fail(err, g->feed->kind, "%s: gzip member %" PRId64 ": %s", g->feed->name,
-                    g->member, what);
+    return vox_fail(err, g->feed->kind, "%s: gzip member %" PRId64 ": %s", g->feed->name, g->member,
+                    what);
 }
 
 /* ---- Header ---- */
@@ -177,8 +177,8 @@ static vox_status count_trailing(vox_gunzip *g, vox_error *err) {
     return VOX_OK;
 }
 
-/* At a border: the next member, or the end behind padding or behind something else. A lone first magic
- * byte at the end of the file is taken for a member that was cut. */
+/* At a border: the next member, or the end behind padding or behind something else. A lone first
+ * magic byte at the end of the file is taken for a member that was cut. */
 static vox_status next_member(vox_gunzip *g, vox_error *err) {
     bool some;
     vox_status status;

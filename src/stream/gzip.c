@@ -9,10 +9,11 @@
 #include <zlib.h>
 
 enum {
-    /* Large enough that cutting costs under 0.5 % of size, small enough that a batch stays in cache. */
+    /* Large enough that cutting costs under 0.5 % of size, small enough that a batch stays in
+       cache. */
     BLOCK_BYTES = 256 << 10,
     BLOCKS_PER_THREAD = 2, /* evens out blocks that take longer than others */
-    STORED_MOST = 65535,   /* bytes in a stored deflate block (RFC 1951, 3.2.4), behind 5 of header */
+    STORED_MOST = 65535, /* bytes in a stored deflate block (RFC 1951, 3.2.4), behind 5 of header */
     STORED_BYTES = BLOCK_BYTES + 5 * (BLOCK_BYTES / STORED_MOST + 1),
     HEADER_BYTES = 10,
     TRAILER_BYTES = 8,
@@ -114,11 +115,12 @@ static void pack(const vox_codec *codec, void *deflater, block *b, bool last) {
     b->packed_bytes = packed ? (int64_t)packed : store(b, last); /* data that deflate would grow */
 }
 
-/* Compresses and puts out blocks [0, count); the last of them ends the deflate data where `last`. */
+/* Compresses and puts out blocks [0, count); the last of them ends the deflate data where `last`.
+ */
 static vox_status flush(vox_gzip *g, int count, bool last, vox_error *err) {
     static const uint8_t header[HEADER_BYTES] = {
-        0x1f, 0x8b, 8 /* deflate */, 0 /* flags */, 0, 0, 0, 0 /* mtime */, 0 /* xfl */,
-        255 /* os: unknown, so that all systems write the same */};
+        0x1f,        0x8b, 8 /* deflate */, 0 /* flags */, 0, 0, 0, 0 /* mtime */,
+        0 /* xfl */, 255 /* os: unknown, so that all systems write the same */};
 #pragma omp parallel for num_threads(g->threads) schedule(dynamic, 1)
     for (int i = 0; i < count; i++)
         pack(g->codec, g->deflater[omp_get_thread_num()], &g->blocks[i], last && i == count - 1);

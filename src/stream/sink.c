@@ -34,7 +34,8 @@ static vox_status fail_errno(const vox_sink *s, const char *what, int number, vo
 
 /* ---- Opening ---- */
 
-/* What a symbolic link at `path` points to, as a path from here; the caller frees it. NULL with errno. */
+/* What a symbolic link at `path` points to, as a path from here; the caller frees it. NULL with
+ * errno. */
 static char *link_target(const char *path) {
     char to[PATH_MAX];
     char *result;
@@ -51,8 +52,8 @@ static char *link_target(const char *path) {
     return result;
 }
 
-/* Sets s->target; *st says what is there, st_mode 0 for nothing. realpath(3) would not do: the end of the
- * links need not exist yet. */
+/* Sets s->target; *st says what is there, st_mode 0 for nothing. realpath(3) would not do: the end
+ * of the links need not exist yet. */
 static vox_status resolve(vox_sink *s, struct stat *st, vox_error *err) {
     if (!*s->path)
         return vox_fail(err, VOX_ERR_OUTPUT, "output: the name is empty");
@@ -98,7 +99,8 @@ static vox_status open_temporary(vox_sink *s, const struct stat *st, vox_error *
     if (failed)
         return fail_errno(s, "cannot be created in its folder", failed, err);
     s->fd = s->temporary.fd;
-    /* The umask took bits away that the old file had. EPERM: a file system without permissions (FAT). */
+    /* The umask took bits away that the old file had. EPERM: a file system without permissions
+     * (FAT). */
     if (replaces && fchmod(s->fd, mode) != 0 && errno != EPERM)
         return fail_errno(s, "its permissions cannot be kept", errno, err);
     return VOX_OK;

@@ -1,7 +1,7 @@
 /* source.c - files and stdin as streams of bytes, gunzipped where they are gzip.
  *
- * A plain regular file is read where it is asked for. Everything else - gzip, pipes, devices - goes through
- * a feed and a read-ahead thread.
+ * A plain regular file is read where it is asked for. Everything else - gzip, pipes, devices - goes
+ * through a feed and a read-ahead thread.
  */
 #include "stream/stream.h"
 
@@ -23,7 +23,8 @@ struct vox_source {
     char *path;
     bool is_stdin;
     vox_feed feed;
-    /* A plain regular file: it starts at byte `start` of the descriptor and is read at `position`. */
+    /* A plain regular file: it starts at byte `start` of the descriptor and is read at `position`.
+     */
     bool positioned;
     int64_t start, bytes, position;
     vox_gunzip *gunzip;       /* NULL where it is not gzip */
@@ -194,7 +195,8 @@ vox_status vox_source_read_at(vox_source *s, void *buf, int64_t bytes, int64_t o
     if (status != VOX_OK || got == bytes)
         return status;
     return vox_fail(err, s->feed.kind,
-                    "%s: ends at byte %" PRId64 ", %" PRId64 " bytes were to follow; it was cut short",
+                    "%s: ends at byte %" PRId64 ", %" PRId64
+                    " bytes were to follow; it was cut short",
                     s->feed.name, offset + got, bytes - got);
 }
 
@@ -208,8 +210,8 @@ vox_status vox_source_finish(vox_source *s, int64_t *trailing_bytes, vox_error *
         return VOX_OK;
     }
     /* Only gzip has something to check at the end; of other streams one byte tells enough. */
-    vox_status status = vox_readahead_read(s->readahead, NULL, s->gunzip ? INT64_MAX : 1,
-                                           trailing_bytes, err);
+    vox_status status =
+        vox_readahead_read(s->readahead, NULL, s->gunzip ? INT64_MAX : 1, trailing_bytes, err);
     if (status == VOX_OK && s->gunzip)
         *trailing_bytes += vox_gunzip_trailing(s->gunzip);
     return status;

@@ -1,4 +1,5 @@
-/* spool.c - unlinked temporary files for bytes that arrive in one order and are wanted in another. */
+/* spool.c - unlinked temporary files for bytes that arrive in one order and are wanted in another.
+ */
 #include "stream/stream.h"
 
 #include "stream/file.h"

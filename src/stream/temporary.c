@@ -27,8 +27,8 @@ void vox_remove_temporaries(void) {
         if (!path)
             continue;
         unlink(path);
-        /* Back for its owner to free. An owner that came by meanwhile has left it to us, and here it stays:
-         * free is not for handlers. */
+        /* Back for its owner to free. An owner that came by meanwhile has left it to us, and here
+         * it stays: free is not for handlers. */
         atomic_compare_exchange_strong(&table[i], &empty, path);
     }
     errno = before;

@@ -1,5 +1,5 @@
-/* test_stream.h - what the tests of src/stream/ share: a scratch folder, bytes to carry, and gzip files made
- * by zlib alone, which serves as the independent opinion on what gzip is. */
+/* test_stream.h - what the tests of src/stream/ share: a scratch folder, bytes to carry, and gzip
+ * files made by zlib alone, which serves as the independent opinion on what gzip is. */
 #ifndef TEST_STREAM_H
 #define TEST_STREAM_H
 
@@ -75,11 +75,20 @@ static inline bytes bytes_join(bytes a, bytes b) {
     return r;
 }
 
+/* The same, of parts that are not needed any more. */
+static inline bytes bytes_join_free(bytes a, bytes b) {
+    bytes r = bytes_join(a, b);
+    free(a.p);
+    free(b.p);
+    return r;
+}
+
 static inline bool bytes_equal(bytes a, bytes b) {
     return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
 }
 
-/* Half of it noise, half of it repetitive, in runs of a few KiB: all three kinds of deflate blocks. */
+/* Half of it noise, half of it repetitive, in runs of a few KiB: all three kinds of deflate blocks.
+ */
 static inline bytes bytes_mixed(size_t n) {
     bytes b = bytes_new(n);
     uint32_t x = 12345;

@@ -1,5 +1,5 @@
-/* test_stream_sink.c - where output goes: a file appears complete or not at all, what was there before stays
- * until then, and every way in which writing can fail is reported. */
+/* test_stream_sink.c - where output goes: a file appears complete or not at all, what was there
+ * before stays until then, and every way in which writing can fail is reported. */
 #include "test_stream.h"
 
 #include "stream/file.h"
@@ -109,7 +109,8 @@ Test(stream, sink_replaces_with_force_only, .init = scratch_make, .fini = scratc
 }
 
 /* Another process was faster. */
-Test(stream, sink_publish_does_not_replace_a_newcomer, .init = scratch_make, .fini = scratch_remove) {
+Test(stream, sink_publish_does_not_replace_a_newcomer, .init = scratch_make,
+     .fini = scratch_remove) {
     vox_error err = {0};
     vox_sink *s = open_sink(in_scratch("out.nii"), &plain);
     write_text(s, "ours");
@@ -271,6 +272,8 @@ Test(stream, sink_writes_a_fifo_through_interruptions, .init = scratch_make, .fi
     pthread_join(thread, NULL);
     cr_assert(bytes_equal(c.data, data));
     cr_assert_eq(scratch_entries(), 1);
+    free(c.data.p);
+    free(data.p);
 }
 
 Test(stream, sink_tells_when_the_reader_has_gone) {
@@ -307,7 +310,8 @@ Test(stream, sink_refuses_a_terminal) {
 /* ---- When things end badly ---- */
 
 /* A limit on file sizes stands for a disk that fills up on the way. */
-Test(stream, sink_that_fails_on_the_way_leaves_nothing, .init = scratch_make, .fini = scratch_remove) {
+Test(stream, sink_that_fails_on_the_way_leaves_nothing, .init = scratch_make,
+     .fini = scratch_remove) {
     const struct rlimit limit = {100000, 100000};
     bytes noise = bytes_mixed(3000000);
     file_write(in_scratch("out"), "before", 6);
@@ -354,7 +358,8 @@ Test(stream, sink_temporaries_go_with_a_signal, .init = scratch_make, .fini = sc
     cr_assert_eq(scratch_entries(), 2);
 }
 
-/* A program that goes on after the removal: its sinks can be freed, and publishing says that it failed. */
+/* A program that goes on after the removal: its sinks can be freed, and publishing says that it
+ * failed. */
 Test(stream, sink_outlives_its_removed_temporary, .init = scratch_make, .fini = scratch_remove) {
     vox_error err = {0};
     vox_sink *s = open_sink(in_scratch("out"), &plain);

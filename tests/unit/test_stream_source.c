@@ -1,5 +1,5 @@
-/* test_stream_source.c - files, stdin and pipes as sources: what is refused, what is read, and that slow or
- * stalled producers neither delay nor hang anything. */
+/* test_stream_source.c - files, stdin and pipes as sources: what is refused, what is read, and that
+ * slow or stalled producers neither delay nor hang anything. */
 #include "test_stream.h"
 
 #include <errno.h>
@@ -20,7 +20,8 @@ static void expect_refused(const char *path, vox_status kind, const char *end_of
 
 Test(stream, source_refuses_what_is_no_file, .init = scratch_make, .fini = scratch_remove) {
     file_write(in_scratch("empty"), "", 0);
-    expect_refused(in_scratch("missing"), VOX_ERR_INPUT, "cannot be opened: No such file or directory");
+    expect_refused(in_scratch("missing"), VOX_ERR_INPUT,
+                   "cannot be opened: No such file or directory");
     expect_refused(in_scratch("missing"), VOX_ERR_WEIGHTS,
                    "cannot be opened: No such file or directory");
     expect_refused(scratch, VOX_ERR_INPUT, "is a directory");
@@ -83,7 +84,8 @@ Test(stream, source_goes_by_content, .init = scratch_make, .fini = scratch_remov
     vox_source_free(s);
 }
 
-Test(stream, source_takes_stdin_from_where_it_stands, .init = scratch_make, .fini = scratch_remove) {
+Test(stream, source_takes_stdin_from_where_it_stands, .init = scratch_make,
+     .fini = scratch_remove) {
     bytes data = bytes_mixed(5000), packed = zlib_gzip(data, 6, NULL);
     for (int gzip = 0; gzip < 2; gzip++) {
         bytes file = bytes_join((bytes){(uint8_t[3]){7, 7, 7}, 3}, gzip ? packed : data);
@@ -103,6 +105,8 @@ Test(stream, source_takes_stdin_from_where_it_stands, .init = scratch_make, .fin
         cr_assert_neq(fcntl(0, F_GETFD), -1, "stdin stays open");
         free(file.p);
     }
+    free(data.p);
+    free(packed.p);
 }
 
 Test(stream, source_names_stdin) {
@@ -172,15 +176,16 @@ Test(stream, source_reads_pipes_of_any_pace, .timeout = 60) {
     free(large.p);
 }
 
-/* The producer waits for an answer before it goes on; a reader that waited for full buffers would hang. */
+/* The producer waits for an answer before it goes on; a reader that waited for full buffers would
+ * hang. */
 Test(stream, source_hands_over_what_has_come, .timeout = 30) {
     int to = pipe_to_stdin(), answer[2];
     cr_assert_eq(pipe(answer), 0);
     pid_t child = fork();
     if (child == 0) {
         char c;
-        int failed = write(to, "header", 6) != 6 || read(answer[0], &c, 1) != 1 ||
-                     write(to, "data", 4) != 4;
+        int failed =
+            write(to, "header", 6) != 6 || read(answer[0], &c, 1) != 1 || write(to, "data", 4) != 4;
         _exit(failed);
     }
     close(to);
@@ -212,12 +217,16 @@ Test(stream, source_hands_over_what_has_been_gunzipped, .timeout = 30) {
         cr_assert_eq(vox_source_finish(s, &trailing, &err), VOX_ERR_INPUT);
         vox_source_free(s);
     }
+    free(data.p);
+    free(packed.p);
+    free(read.p);
 }
 
 Test(stream, source_free_does_not_wait_for_a_stalled_producer, .timeout = 30) {
     for (int gzip = 0; gzip < 2; gzip++) {
         int to = pipe_to_stdin();
-        cr_assert_eq(write(to, gzip ? "\x1f\x8b\x08\x08" : "ab", 2 + 2 * (size_t)gzip), 2 + 2 * gzip);
+        cr_assert_eq(write(to, gzip ? "\x1f\x8b\x08\x08" : "ab", 2 + 2 * (size_t)gzip),
+                     2 + 2 * gzip);
         vox_error err;
         vox_source *s = vox_source_open("-", VOX_ERR_INPUT, &err);
         cr_assert_not_null(s);
@@ -270,4 +279,6 @@ Test(stream, source_takes_up_interrupted_reads, .timeout = 60) {
     cr_assert(bytes_equal(read, data));
     setitimer(ITIMER_REAL, &never, NULL);
     vox_source_free(s);
+    free(data.p);
+    free(read.p);
 }

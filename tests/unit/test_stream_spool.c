@@ -46,6 +46,7 @@ Test(stream, spool_names_a_folder_that_is_missing) {
     cr_assert_eq(setenv("TMPDIR", "/nonexistent", 1), 0);
     cr_assert_null(vox_spool_new(1, &err));
     cr_assert_eq(err.status, VOX_ERR_RESOURCE);
-    cr_assert_not_null(strstr(err.message, "/nonexistent: temporary file: cannot be created: No such"),
-                       "%s", err.message);
+    cr_assert_not_null(
+        strstr(err.message, "/nonexistent: temporary file: cannot be created: No such"), "%s",
+        err.message);
 }

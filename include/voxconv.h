@@ -74,14 +74,16 @@ bool vox_weights_has(const vox_weights *w, const char *name);
 vox_tensor *vox_weights_get(vox_weights *w, const char *name, vox_error *err);
 
 /* Writes `count` named tensors to a file; the format follows the name (.npy and .txt and .nii[.gz]
- * take exactly one; .npz, .safetensors any number). The file appears only when it is complete;
- * an existing one is refused unless `force`. "-" is stdout, as .npy. Errors: VOX_ERR_OUTPUT,
- * VOX_ERR_USAGE for an unknown ending or a shape that the format cannot hold. */
+ * take exactly one; .npz, .safetensors any number, where a name that is NULL or "" becomes "weight").
+ * The file appears only when it is complete; an existing one is refused unless `force`. "-" is stdout, as
+ * .npy. Errors: VOX_ERR_OUTPUT, VOX_ERR_USAGE for an unknown ending or a shape that the format cannot
+ * hold. */
 vox_status vox_weights_save(const char *path, int count, const char *const *names,
                             const vox_tensor *const *tensors, bool force, vox_error *err);
 
 /* Named kernels: "identity", "box:3", "gaussian:2mm", "log:2mm", "laplacian", "sobel:x", "sharpen", ...
- * `voxel_mm` is {D, H, W} spacing in mm, for sizes in mm. Gives 1 dense rank-3 kernel, or 3 kernels of
+ * A size is N or D,H,W, in voxels; "vox" behind it says so, "mm" makes it mm. `voxel_mm` is the {D, H, W}
+ * spacing in mm, for sizes in mm; NULL where it is not known. Gives 1 dense rank-3 kernel, or 3 kernels of
  * shapes (k,1,1), (1,k,1), (1,1,k) whose successive application is the filter. The caller frees
  * `parts[0..*count)`. Errors: VOX_ERR_USAGE. */
 vox_status vox_kernel_named(const char *spec, const double voxel_mm[3], vox_tensor *parts[3],

@@ -1,9 +1,8 @@
 /* init.c - the weights that a fresh torch Conv3d would have.
  *
  * Source: torch/nn/init.py (calculate_gain, kaiming_uniform_, kaiming_normal_) and
- * torch/nn/modules/conv.py
- * (_ConvNd.reset_parameters), torch 1.13. The bounds are Python floats there, so they are doubles
- * here, computed by the same operations in the same order.
+ * torch/nn/modules/conv.py (_ConvNd.reset_parameters), torch 1.13. The bounds are Python floats
+ * there, so they are doubles here, computed by the same operations in the same order.
  */
 #include "base/random.h"
 #include "weights/weights.h"

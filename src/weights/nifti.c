@@ -24,12 +24,7 @@ static vox_tensor *get(vox_weights *w, int i, vox_error *err) {
 static vox_status save(const char *path, int count, const char *const *names,
                        const vox_tensor *const *tensors, bool force, vox_error *err) {
     (void)count, (void)names;
-    char text[VOX_SHAPE_TEXT];
-    const vox_tensor *t = tensors[0];
-    if (t->rank < 1 || t->rank > 7 || t->count == 0)
-        return vox_fail(err, VOX_ERR_USAGE, "%s: shape=%s: NIfTI holds 1 to 7 axes, none of them 0",
-                        path, vox_shape_text(t->rank, t->shape, text));
-    return vox_volume_save_tensor(path, t, force, err);
+    return vox_volume_save_tensor(path, tensors[0], force, err);
 }
 
 const vox_format vox_format_nifti = {.name = "NIfTI",

@@ -178,13 +178,12 @@ static vox_status short_file(const vox_bytes *b, const char *part, int64_t wante
                     (long long)wanted, (long long)(b->length - b->at));
 }
 
-/* Magic, version, length and the dict. */
-static vox_status read_header(vox_bytes *b, header *h, vox_error *err) {
-    unsigned char start[12];
-    char *text = NULL;
-    vox_status status = VOX_ERR_WEIGHTS;
-    if (b->length - b->at < 10)
-        return short_file(b, "the start of an .npy file", 10, err);
+/* Magic, version and the length of the dict, if the file can hold it. */
+static vox_status read_start(vox_bytes *b, int64_t *length, vox_error *err) {
+    unsigned char start[8];
+    vox_status status;
+    if (b->length - b->at < 8)
+        return short_file(b, "the start of an .npy file", 8, err);
     if ((status = b->read(b, start, 8, err)) != VOX_OK)
         return status;
     if (!sniff(start, 8))
@@ -192,19 +191,27 @@ static vox_status read_header(vox_bytes *b, header *h, vox_error *err) {
     if (start[6] < 1 || start[6] > 3)
         return vox_fail(err, VOX_ERR_WEIGHTS, "%s: version=%d.%d: .npy versions 1 to 3 are known",
                         b->label, start[6], start[7]);
-    int64_t length = 0, width = start[6] == 1 ? 2 : 4;
+    int width = start[6] == 1 ? 2 : 4;
     if (b->length - b->at < width)
         return short_file(b, "the header's length", width, err);
     if ((status = b->read(b, start, width, err)) != VOX_OK)
         return status;
-    while (width)
-        length = length << 8 | start[--width];
-    if (length > MOST_HEADER)
+    for (*length = 0; width > 0; width--)
+        *length = *length << 8 | start[width - 1];
+    if (*length > MOST_HEADER)
         return vox_fail(err, VOX_ERR_WEIGHTS, "%s: header length=%lld: more than %d bytes",
-                        b->label, (long long)length, MOST_HEADER);
-    if (length > b->length - b->at)
-        return short_file(b, "the header", length, err);
-    text = vox_alloc(length + 1, 1, b->label, err);
+                        b->label, (long long)*length, MOST_HEADER);
+    if (*length > b->length - b->at)
+        return short_file(b, "the header", *length, err);
+    return VOX_OK;
+}
+
+static vox_status read_header(vox_bytes *b, header *h, vox_error *err) {
+    int64_t length = 0;
+    vox_status status = read_start(b, &length, err);
+    if (status != VOX_OK)
+        return status;
+    char *text = vox_alloc(length + 1, 1, b->label, err);
     if (!text)
         return VOX_ERR_RESOURCE;
     status = b->read(b, text, length, err);

@@ -176,15 +176,10 @@ static vox_status list_tensors(vox_weights *w, json_t *root, int64_t data, vox_e
     return check_cover(w, data, err);
 }
 
-static vox_status open_file(vox_weights *w, vox_error *err) {
+/* The length of the JSON, if the file can hold it. */
+static vox_status header_length(vox_weights *w, int64_t *length, vox_error *err) {
     unsigned char start[START];
-    uint64_t length = 0;
-    char *text = NULL;
-    json_t *root = NULL;
-    json_error_t je;
-    state *s = w->state = calloc(1, sizeof *s);
-    if (!s)
-        return vox_fail(err, VOX_ERR_RESOURCE, "%s: out of memory", w->path);
+    uint64_t n = 0;
     if (w->bytes < START)
         return vox_fail(err, VOX_ERR_WEIGHTS, "%s: %lld bytes: shorter than a .safetensors header",
                         w->path, (long long)w->bytes);
@@ -192,28 +187,45 @@ static vox_status open_file(vox_weights *w, vox_error *err) {
     if (status != VOX_OK)
         return status;
     for (int i = START - 1; i >= 0; i--)
-        length = length << 8 | start[i];
-    if (length > MOST_HEADER || (int64_t)length > w->bytes - START)
-        return vox_fail(err, VOX_ERR_WEIGHTS, "%s: header length=%llu: more than %s", w->path,
-                        (unsigned long long)length,
-                        length > MOST_HEADER ? "the 100 MB that the format allows"
-                                             : "the file has");
-    s->data = START + (int64_t)length;
-    text = vox_alloc((int64_t)length, 1, w->path, err);
+        n = n << 8 | start[i];
+    if (n > MOST_HEADER)
+        return vox_fail(err, VOX_ERR_WEIGHTS,
+                        "%s: header length=%llu: more than the 100 MB that the format allows",
+                        w->path, (unsigned long long)n);
+    if ((int64_t)n > w->bytes - START)
+        return vox_fail(err, VOX_ERR_WEIGHTS,
+                        "%s: header length=%llu: more than the file has, %lld bytes", w->path,
+                        (unsigned long long)n, (long long)w->bytes);
+    *length = (int64_t)n;
+    return VOX_OK;
+}
+
+static vox_status open_file(vox_weights *w, vox_error *err) {
+    int64_t length = 0;
+    char *text = NULL;
+    json_t *root = NULL;
+    json_error_t je;
+    state *s = w->state = calloc(1, sizeof *s);
+    if (!s)
+        return vox_fail(err, VOX_ERR_RESOURCE, "%s: out of memory", w->path);
+    vox_status status = header_length(w, &length, err);
+    if (status != VOX_OK)
+        return status;
+    s->data = START + length;
+    text = vox_alloc(length, 1, w->path, err);
     if (!text)
         return VOX_ERR_RESOURCE;
-    status = vox_source_read_at(w->source, text, (int64_t)length, START, err);
+    status = vox_source_read_at(w->source, text, length, START, err);
     if (status != VOX_OK)
         goto out;
-    root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &je);
-    if (!root) {
+    root = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &je);
+    if (!root)
         status = vox_fail(err, VOX_ERR_WEIGHTS, "%s: header: line %d, column %d: %s", w->path,
                           je.line, je.column, je.text);
-        goto out;
-    }
-    status = json_is_object(root)
-                 ? list_tensors(w, root, w->bytes - s->data, err)
-                 : vox_fail(err, VOX_ERR_WEIGHTS, "%s: header: not a JSON object", w->path);
+    else if (!json_is_object(root))
+        status = vox_fail(err, VOX_ERR_WEIGHTS, "%s: header: not a JSON object", w->path);
+    else
+        status = list_tensors(w, root, w->bytes - s->data, err);
 out:
     json_decref(root);
     free(text);

@@ -220,6 +220,17 @@ Test(weights_save, files_that_are_none) {
     expect_bad(write_file("empty.npy", "", 0), NULL, "");
 }
 
+/* A damaged volume is a damaged weights file here, whether its name or its first bytes led to it.
+ */
+Test(weights_save, damaged_nifti_is_a_weights_error) {
+    char header[400] = {0x5c, 1};
+    expect_bad(write_file("k.dat", header, 100), NULL, "");
+    expect_bad(write_file("k.dat", header, sizeof header), NULL, "");
+    expect_bad(write_file("k.nii", "no volume at all", 16), NULL, "");
+    /* The first bytes of a gzip member, and then nothing. */
+    expect_bad(write_file("k.dat", "\x1f\x8b\x08\0\0\0\0\0\0\3", 10), NULL, "");
+}
+
 Test(weights_save, tensor_shapes) {
     vox_error err = {0};
     const int64_t huge[] = {INT64_MAX, 2}, negative[] = {2, -1}, large[] = {INT64_MAX / 4};

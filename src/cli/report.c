@@ -7,21 +7,21 @@
 #include <stdio.h>
 
 static void print_shape(const char *label, const int64_t s[5]) {
-    printf("%-28s (%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ")\n", label, s[0],
+    printf("%-36s (%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ")\n", label, s[0],
            s[1], s[2], s[3], s[4]);
 }
 
 static void print_bytes(const char *label, int64_t bytes) {
     char text[32];
-    printf("%-28s %s\n", label, cli_bytes(bytes, text));
+    printf("%-36s %s\n", label, cli_bytes(bytes, text));
 }
 
 void print_plan(const vox_plan *plan) {
     print_shape("input (N,C,D,H,W)", plan->in);
     print_shape("output (N,C,D,H,W)", plan->out);
-    printf("%-28s %" PRId64 " plane%s\n", "slab", plan->slab_planes,
+    printf("%-36s %" PRId64 " plane%s\n", "slab", plan->slab_planes,
            plan->slab_planes == 1 ? "" : "s");
-    printf("%-28s %" PRId64 "\n", "multiply-adds", plan->multiply_adds);
+    printf("%-36s %" PRId64 "\n", "multiply-adds", plan->multiply_adds);
     puts("memory");
     for (int i = 0; i < plan->part_count; i++) {
         char label[64];

@@ -1,0 +1,56 @@
+#!/usr/bin/env bats
+# The manual pages and the option tables say the same.
+
+# shellcheck disable=SC2154 # $top, $status, $output and $lines come from common.bash and bats
+load common
+
+# The options of --help as "-o, --output FILE", sorted.
+help_labels() {
+    "$VOXCONV" "$1" --help | sed -nE 's/^ +((-., )?--[a-z-]+( [^ ]+)?)(  .*)?$/\1/p' | sort
+}
+
+# The same from the lines of the page's OPTIONS that start with a dash.
+page_labels() {
+    sed -nE '/^\.SH OPTIONS/,/^\.SH EXIT/s/^(\\fB\\-.*)$/\1/p' "$1" |
+        sed -E 's/\\f[BIR]//g; s/\\-/-/g' | sort
+}
+
+@test "each option of --help is in the manual page under the same name, and the other way round" {
+    for command in conv info kernel; do
+        help_labels "$command" >help.txt
+        page_labels "$top/man/voxconv-$command.1" >page.txt
+        [ "$(wc -l <help.txt)" -ge 4 ]
+        diff help.txt page.txt
+    done
+}
+
+@test "the main page lists the commands that there are" {
+    for command in $("$VOXCONV" --help | sed -nE '/^Commands:/,/^$/s/^  ([a-z]+) .*/\1/p'); do
+        grep -q "voxconv $command" "$top/man/voxconv.1"
+        [ -f "$top/man/voxconv-$command.1" ]
+    done
+}
+
+@test "every page has exit status, environment and examples" {
+    for page in "$top"/man/*.1; do
+        for section in 'EXIT STATUS' ENVIRONMENT EXAMPLES; do
+            grep -qx ".SH $section" "$page"
+        done
+    done
+}
+
+@test "the pages carry the version of the command" {
+    version=$("$VOXCONV" --version | head -1)
+    for page in "$top"/man/*.1; do
+        grep -q "^\.TH .*\"$version\"" "$page"
+    done
+}
+
+@test "the pages are clean for man --warnings" {
+    command -v man >/dev/null || skip "man is not installed"
+    for page in "$top"/man/*.1; do
+        run bash -c 'LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -l "$1" 2>&1 >/dev/null' _ "$page"
+        echo "$output"
+        [ -z "$output" ]
+    done
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env bats
+# Standard input and output, readers that go away, signals.
+
+# shellcheck disable=SC2154 # $top, $status, $output and $lines come from common.bash and bats
+load common
+
+@test "stdin and stdout, plain and gzip, give the bytes of files" {
+    cp "$top/data/samples/ct.nii.gz" .
+    gunzip -k ct.nii.gz
+    "$VOXCONV" conv ct.nii --kernel gaussian:2mm -o file.nii
+    "$VOXCONV" conv - --kernel gaussian:2mm -o - <ct.nii >redirected.nii
+    # shellcheck disable=SC2002 # a pipe is the point
+    cat ct.nii | "$VOXCONV" conv - --kernel gaussian:2mm -o - | cat >piped.nii
+    # shellcheck disable=SC2002
+    cat ct.nii.gz | "$VOXCONV" conv - --kernel gaussian:2mm -o - | cat >gzipped.nii
+    cmp file.nii redirected.nii
+    cmp file.nii piped.nii
+    cmp file.nii gzipped.nii
+}
+
+@test "two voxconv in a row" {
+    cp "$top/data/samples/mri.nii.gz" .
+    "$VOXCONV" conv mri.nii.gz --kernel gaussian:1 -o a.nii
+    "$VOXCONV" conv a.nii --kernel sobel:x -o b.nii
+    "$VOXCONV" conv mri.nii.gz --kernel gaussian:1 -o - | "$VOXCONV" conv - --kernel sobel:x -o c.nii
+    cmp b.nii c.nii
+}
+
+@test "a reader that goes away ends the run quietly with 141" {
+    cp "$top/data/samples/mri.nii.gz" .
+    set +e
+    "$VOXCONV" conv mri.nii.gz --kernel box:3 -o - 2>stderr | head -c 1 >/dev/null
+    statuses=("${PIPESTATUS[@]}")
+    set -e
+    [ "${statuses[0]}" -eq 141 ]
+    [ ! -s stderr ]
+}
+
+@test "text on a full device is an output error" {
+    [ -w /dev/full ] || skip "no /dev/full"
+    run bash -c '"$1" --help >/dev/full' _ "$VOXCONV"
+    fails 6 "No space left"
+}
+
+# signalled NAME: starts a run that waits for the rest of its input, and sends it the signal once its temporary
+# file is there. Sets `code`.
+signalled() {
+    mkfifo in.fifo
+    mkdir out
+    volume in.nii 16,16,16
+    "$VOXCONV" conv - --kernel box:3 -o out/out.nii <in.fifo 2>stderr &
+    local pid=$! tries=0
+    exec 4>in.fifo
+    head -c 8000 in.nii >&4
+    while [ -z "$(ls -A out)" ] && [ $((tries += 1)) -lt 1000 ]; do
+        sleep 0.01
+    done
+    [ -n "$(ls -A out)" ]
+    kill -s "$1" "$pid"
+    set +e
+    wait "$pid"
+    code=$?
+    set -e
+    exec 4>&-
+}
+
+@test "TERM removes the temporary file and ends with 143" {
+    signalled TERM
+    [ "$code" -eq 143 ]
+    [ -z "$(ls -A out)" ]
+}
+
+@test "HUP removes the temporary file and ends with 129" {
+    signalled HUP
+    [ "$code" -eq 129 ]
+    [ -z "$(ls -A out)" ]
+}

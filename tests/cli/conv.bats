@@ -9,9 +9,9 @@ load common
 # in.nii is 1 2 3 4 5 along x; w.txt is the kernel 1 2 4 along x.
 line() {
     volume in.nii 5,1,1
-    echo "1 1 3  1 2 4" >w.txt
-    echo "1 1 1  1" >one.txt
-    echo "1 1 1  -1" >minus.txt
+    printf "1 1 3\n1 2 4\n" >w.txt
+    printf "1 1 1\n1\n" >one.txt
+    printf "1 1 1\n-1\n" >minus.txt
 }
 
 @test "cross-correlation, padding and its modes" {
@@ -40,18 +40,18 @@ line() {
 @test "--flip, --normalize" {
     line
     gives "11 18 25" in.nii -w w.txt --flip
-    echo "1 1 3  1 2 5" >eighth.txt
+    printf "1 1 3\n1 2 5\n" >eighth.txt
     gives "2.5 3.5 4.5" in.nii -w eighth.txt --normalize sum
-    echo "1 1 3  -1 2 5" >signs.txt
+    printf "1 1 3\n-1 2 5\n" >signs.txt
     gives "2.25 3 3.75" in.nii -w signs.txt --normalize abs
-    echo "1 1 3  -1 0 1" >zero.txt
+    printf "1 1 3\n-1 0 1\n" >zero.txt
     vox conv in.nii -w zero.txt --normalize sum -o no.nii
     fails 5 "sum 0"
 }
 
 @test "--flip reverses D, H and W" {
     volume in.nii 2,2,2
-    echo "2 2 2  1 0 0 0 0 0 0 0" >first.txt
+    printf "2 2 2\n1 0 0 0 0 0 0 0\n" >first.txt
     gives 1 in.nii -w first.txt
     gives 8 in.nii -w first.txt --flip
 }
@@ -122,7 +122,7 @@ line() {
 
 @test "shapes that are no filter, and channels that do not fit, are weights errors with both sides" {
     line
-    echo "2 2  1 2 3 4" >flat.txt
+    printf "2 2\n1 2 3 4\n" >flat.txt
     vox conv in.nii -w flat.txt -o no.nii
     fails 5 "flat.txt: shape (2,2): a filter has 3 sizes"
     tensors w.safetensors weight=1,2,1,1,1:1,1
@@ -180,7 +180,7 @@ line() {
     tensors own.safetensors weight=2,1,1,1,1:2,3 bias=2:0.5,0.25
     gives "2.5 4.5 30.25 60.25" a.nii b.nii -w own.safetensors -g 2
     [ "$(header out.nii dim)" = "4 2 1 1 2 1 1 1" ]
-    echo "1 1 1  5" >five.txt
+    printf "1 1 1\n5\n" >five.txt
     gives "5 10 50 100" a.nii b.nii -w five.txt
     vox conv a.nii b.nii -w five.txt -g 2 -o no.nii
     fails 5 "--groups 2 does not apply"
@@ -203,7 +203,7 @@ line() {
 
 @test "activations" {
     volume in.nii 3,1,1 -1 0 2
-    echo "1 1 1  1" >one.txt
+    printf "1 1 1\n1\n" >one.txt
     gives "0 0 2" in.nii -w one.txt --activation relu
     gives "-0.01 0 2" in.nii -w one.txt --activation leaky_relu
     gives "-0.5 0 2" in.nii -w one.txt --activation leaky_relu:0.5
@@ -258,12 +258,12 @@ line() {
 
 @test "datatypes: stored, clamped with one warning, silent with -q" {
     volume in.nii 4,1,1 0 0.5 1.5 3
-    echo "1 1 1  1" >one.txt
+    printf "1 1 1\n1\n" >one.txt
     gives "0 0 2 3" in.nii -w one.txt -t uint8
     [ "$(header out.nii datatype)" = 2 ]
     gives "0 0.5 1.5 3" in.nii -w one.txt -t float64
     [ "$(header out.nii datatype)" = 64 ]
-    echo "1 1 1  -1" >minus.txt
+    printf "1 1 1\n-1\n" >minus.txt
     vox conv in.nii -w minus.txt -t uint8 -o clamped.nii
     [ "$status" -eq 0 ]
     [ "${#lines[@]}" -eq 1 ]
@@ -273,7 +273,7 @@ line() {
 
 @test "NaN and infinity pass through, with one warning" {
     volume in.nii 4,1,1 1 nan inf 2
-    echo "1 1 1  1" >one.txt
+    printf "1 1 1\n1\n" >one.txt
     vox conv in.nii -w one.txt -o out.nii
     [ "$status" -eq 0 ]
     [ "${#lines[@]}" -eq 1 ]

@@ -5,11 +5,11 @@
 load common
 
 @test "help names every command and ends with 0" {
-    vox --help
-    [ "$status" -eq 0 ]
     for command in conv info kernel; do
+        vox --help
+        [ "$status" -eq 0 ]
         [[ $output = *"  $command "* ]]
-        run "$VOXCONV" "$command" --help
+        vox "$command" --help
         [ "$status" -eq 0 ]
         [[ ${lines[0]} = "Usage: voxconv $command "* ]]
     done

@@ -12,7 +12,7 @@ enum { MOST_VALUES = 1 << 28 };
 
 /* A volume's faults are a weights file's faults here. */
 static void as_weights_error(vox_error *err) {
-    if (err && (err->status == VOX_ERR_INPUT || err->status == VOX_ERR_USAGE))
+    if (err && err->status != VOX_ERR_RESOURCE)
         err->status = VOX_ERR_WEIGHTS;
 }
 

@@ -145,7 +145,7 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     for (int64_t k = 0; k < w->kernel; k++)
         s->column_offset[k] =
             k * w->dilation % s->phases * s->phase_length + k * w->dilation / s->phases;
-    return s->window->class->prepare(s->window, &s->prepared, err);
+    return s->window->class->prepare(s->window, s->axis, &s->prepared, err);
 }
 
 void vox_stage_rewind(vox_stage *s) {

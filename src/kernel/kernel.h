@@ -13,7 +13,6 @@
 #include "base/base.h"
 
 enum {
-    VOX_KERNEL_MAX_BLOCK = 8,  /* output channels of a block, over all variants */
     VOX_KERNEL_MAX_VECTOR = 16, /* floats of a vector, over all variants */
 };
 
@@ -27,18 +26,23 @@ typedef struct vox_kernel_job {
     const int64_t *column_offset; /* [kW] floats to that of tap kw */
     int64_t in_channels;          /* of the group */
     int64_t kernel_size[3];
-    int block;           /* output channels, 1 to max_block */
+    int block;           /* output channels, as vox_kernel.block_count cuts them */
     const float *weight; /* [in_channels][kD][kH][kW][block] */
     const float *bias;   /* [block] */
     float *out;          /* the block's first channel, first row */
     int64_t out_channel_stride, out_row_stride;
     int64_t rows, columns; /* of output; the kernel may read up to VOX_KERNEL_MAX_VECTOR - 1 floats past
                               the input of the last column, and writes exactly `columns` */
+    /* Rows of zero padding that need not be looked at: output row r meets a row of the input at tap kh
+     * where 0 <= row_origin + r*row_stride + kh*row_dilation < row_count. row_count 0: look at all. */
+    int64_t row_origin, row_stride, row_dilation, row_count;
 } vox_kernel_job;
 
 typedef struct vox_kernel {
     const char *name;
-    int max_block;
+    /* Into how many blocks of nearly equal size the output channels of a group are cut best, for output
+     * planes of rows x columns. Block b of n covers channels [out_channels*b/n, out_channels*(b+1)/n). */
+    int64_t (*block_count)(int64_t out_channels, int64_t rows, int64_t columns);
     void (*run)(const vox_kernel_job *job);
     /* row[i] = row[i]*scale + shift, rounded once, for `columns` values. */
     void (*scale_row)(float *row, int64_t columns, float scale, float shift);

@@ -1,16 +1,17 @@
 /* tile.c - direct convolution in registers. Compiled once per instruction set (see Makefile), with
  * VOX_VEC_HEADER naming the vector vocabulary and VOX_ISA the suffix of the one symbol it exports.
  *
- * A tile is [block] output channels x [vectors] vectors along W. Its accumulators live in registers through
- * all input channels and taps, and each output is written once:
+ * A tile is [block] output channels x [vectors] vectors of one output plane. Its accumulators live in
+ * registers through all input channels and taps, and each output is written once:
  *
  *                     vector 0   vector 1   vector 2      one tap (ic, kd, kh, kw):
  *        channel 0     acc 0,0    acc 0,1    acc 0,2        load `vectors` inputs once,
  *        channel 1     acc 1,0    acc 1,1    acc 1,2        broadcast `block` weights,
  *        ...                                                block*vectors fused multiply-adds
  *
- * A vocabulary says how many accumulators its register file holds (VEC_ACCUMULATORS); a block of b channels
- * then takes up to VEC_ACCUMULATORS/b vectors. The last vector of a row is stored in part.
+ * The vectors lie side by side along W; where a whole row is only a vector or two, they are those of several
+ * rows one below the other ("stacked"). A vocabulary says how many accumulators its register file holds
+ * (VEC_ACCUMULATORS). The last vector of a row is stored in part.
  */
 #include VOX_VEC_HEADER
 #include "kernel/kernel.h"
@@ -27,34 +28,50 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-enum { MAX_VECTORS = 8 };
+enum { MAX_BLOCK = 8, MAX_VECTORS = 8 };
 
-/* One tile: `in` is the input under its first column and tap (0, 0) of any plane, relative to the plane;
- * `last` is how many columns of its last vector exist. block and vectors are constants of each call. */
-INLINE void tile(const vox_kernel_job *job, int64_t in, float *out, int last, const int block,
-                 const int vectors) {
-    if (block > VEC_MAX_BLOCK || block * vectors > VEC_ACCUMULATORS)
+/* Where a tile is: everything about it that is not a constant of the code. */
+typedef struct place {
+    int64_t in;          /* of its first column and tap (0, 0), relative to a plane */
+    float *out;
+    int64_t kh, kh_end;  /* taps along H that meet the input */
+    int last;            /* columns of the last vector of a row that exist */
+    int across;          /* stacked: vectors in a row */
+    int64_t in_at[MAX_VECTORS], out_at[MAX_VECTORS]; /* stacked: where each vector is */
+} place;
+
+/* block, vectors and stacked are constants of each call. */
+INLINE void tile(const vox_kernel_job *job, const place *at, const int block, const int vectors,
+                 const bool stacked) {
+    if (block * vectors > VEC_ACCUMULATORS)
         return; /* an instance that this instruction set never asks for: compiles to nothing */
-    vec acc[VOX_KERNEL_MAX_BLOCK][MAX_VECTORS];
+    vec acc[MAX_BLOCK][MAX_VECTORS];
+    int64_t in_at[MAX_VECTORS];
+    UNROLL for (int n = 0; n < vectors; n++) in_at[n] = stacked ? at->in_at[n] : n * VEC_WIDTH;
     UNROLL for (int m = 0; m < block; m++) {
         vec bias = vec_broadcast(job->bias[m]);
         UNROLL for (int n = 0; n < vectors; n++) acc[m][n] = bias;
     }
-    const float *weight = job->weight;
-    const int64_t kd = job->kernel_size[0], kh = job->kernel_size[1], kw = job->kernel_size[2];
+    const int64_t kd = job->kernel_size[0], kw = job->kernel_size[2];
+    const int64_t skipped = at->kh * kw * block; /* weights of the rows above the input */
+    const int64_t plane_weights = job->kernel_size[1] * kw * block;
+    const float *plane_weight = job->weight;
+    int64_t in = at->in;
     for (int64_t c = 0; c < job->in_channels; c++, in += job->in_channel_stride)
-        for (int64_t d = 0; d < kd; d++) {
-            if (!job->planes[d]) {
-                weight += kh * kw * block;
+        for (int64_t d = 0; d < kd; d++, plane_weight += plane_weights) {
+            if (!job->planes[d])
                 continue;
-            }
-            const float *plane = job->planes[d] + in;
-            for (int64_t h = 0; h < kh; h++) {
+            const float *plane = job->planes[d] + in, *weight = plane_weight + skipped;
+            for (int64_t h = at->kh; h < at->kh_end; h++) {
                 const float *row = plane + job->row_offset[h];
+                /* The next tile down will want the row below the last one. */
+                if (!stacked && h == at->kh_end - 1)
+                    UNROLL for (int n = 0; n < vectors; n++)
+                        __builtin_prefetch(row + job->in_row_step + n * VEC_WIDTH);
                 for (int64_t w = 0; w < kw; w++, weight += block) {
                     const float *x = row + job->column_offset[w];
                     vec input[MAX_VECTORS];
-                    UNROLL for (int n = 0; n < vectors; n++) input[n] = vec_load(x + n * VEC_WIDTH);
+                    UNROLL for (int n = 0; n < vectors; n++) input[n] = vec_load(x + in_at[n]);
                     UNROLL for (int m = 0; m < block; m++) {
                         vec tap = vec_broadcast(weight[m]);
                         UNROLL for (int n = 0; n < vectors; n++) acc[m][n] =
@@ -64,25 +81,31 @@ INLINE void tile(const vox_kernel_job *job, int64_t in, float *out, int last, co
             }
         }
     UNROLL for (int m = 0; m < block; m++) {
-        float *row = out + m * job->out_channel_stride;
-        UNROLL for (int n = 0; n < vectors - 1; n++) vec_store(row + n * VEC_WIDTH, acc[m][n]);
-        if (last == VEC_WIDTH)
-            vec_store(row + (vectors - 1) * VEC_WIDTH, acc[m][vectors - 1]);
-        else
-            vec_store_part(row + (vectors - 1) * VEC_WIDTH, acc[m][vectors - 1], last);
+        float *out = at->out + m * job->out_channel_stride;
+        UNROLL for (int n = 0; n < vectors; n++) {
+            float *to = out + (stacked ? at->out_at[n] : n * VEC_WIDTH);
+            const bool ends_row = stacked ? n % at->across == at->across - 1 : n == vectors - 1;
+            if (ends_row && at->last < VEC_WIDTH)
+                vec_store_part(to, acc[m][n], at->last);
+            else
+                vec_store(to, acc[m][n]);
+        }
     }
 }
 
-typedef void tile_function(const vox_kernel_job *job, int64_t in, float *out, int last);
+typedef void tile_function(const vox_kernel_job *job, const place *at);
 
 #define TILE(b, v)                                                                                 \
-    static void tile_##b##_##v(const vox_kernel_job *job, int64_t in, float *out, int last) {      \
-        tile(job, in, out, last, b, v);                                                            \
+    static void row_##b##_##v(const vox_kernel_job *job, const place *at) {                        \
+        tile(job, at, b, v, false);                                                                \
+    }                                                                                              \
+    static void stacked_##b##_##v(const vox_kernel_job *job, const place *at) {                    \
+        tile(job, at, b, v, true);                                                                 \
     }
 #define TILES(b) TILE(b, 1) TILE(b, 2) TILE(b, 3) TILE(b, 4) TILE(b, 5) TILE(b, 6) TILE(b, 7) TILE(b, 8)
+#define NAME(b, v) {row_##b##_##v, stacked_##b##_##v}
 #define NAMES(b)                                                                                   \
-    {tile_##b##_1, tile_##b##_2, tile_##b##_3, tile_##b##_4,                                       \
-     tile_##b##_5, tile_##b##_6, tile_##b##_7, tile_##b##_8}
+    {NAME(b, 1), NAME(b, 2), NAME(b, 3), NAME(b, 4), NAME(b, 5), NAME(b, 6), NAME(b, 7), NAME(b, 8)}
 
 TILES(1)
 TILES(2)
@@ -93,25 +116,127 @@ TILES(6)
 TILES(7)
 TILES(8)
 
-/* [block - 1][vectors - 1] */
-static tile_function *const tiles[VOX_KERNEL_MAX_BLOCK][MAX_VECTORS] = {
+/* [block - 1][vectors - 1][stacked] */
+static tile_function *const tiles[MAX_BLOCK][MAX_VECTORS][2] = {
     NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6), NAMES(7), NAMES(8)};
 
-/* Cuts each row into tiles of nearly equal numbers of vectors. */
-static void run(const vox_kernel_job *job) {
-    int64_t vectors = (job->columns + VEC_WIDTH - 1) / VEC_WIDTH;
-    int64_t most = vox_min(VEC_ACCUMULATORS / job->block, MAX_VECTORS);
-    int64_t tile_count = (vectors + most - 1) / most;
-    for (int64_t r = 0; r < job->rows; r++) {
-        int64_t in = job->in_offset + r * job->in_row_step;
-        float *out = job->out + r * job->out_row_stride;
-        for (int64_t t = 0; t < tile_count; t++) {
-            int64_t first = vectors * t / tile_count, end = vectors * (t + 1) / tile_count;
-            int64_t last = vox_min(job->columns - (end - 1) * VEC_WIDTH, VEC_WIDTH);
-            tiles[job->block - 1][end - first - 1](job, in + first * VEC_WIDTH,
-                                                   out + first * VEC_WIDTH, (int)last);
+/* ---- Which tiles ---- */
+
+/* How an output plane is covered: tiles of across x down vectors, the last ones smaller. */
+typedef struct cover {
+    int64_t across, down;
+} cover;
+
+/* Time of a tap in a tile of n multiply-adds, in halves of a cycle on two ports. Few accumulators do not hide
+ * the latency of four cycles: measured, 8 take as long as 13 would, 16 as 19, 24 as 24. */
+static int64_t tap_cost(int64_t n) {
+    return vox_max(n, 8 + 2 * n / 3);
+}
+
+/* The cheapest cover of rows x (row of `vectors` vectors) by tiles of `block` channels. */
+static cover choose_cover(int64_t block, int64_t rows, int64_t vectors, int64_t *cost) {
+    const int64_t most = vox_min(VEC_ACCUMULATORS / block, MAX_VECTORS);
+    cover best = {1, 1};
+    *cost = INT64_MAX;
+    for (int64_t n = 1; n <= most; n++) {
+        const int64_t across = vox_min(n, vectors), down = vox_min(n / across, rows);
+        if (down > 1 && across < vectors)
+            continue;
+        const int64_t tiles_across = (vectors + across - 1) / across;
+        int64_t c;
+        if (down > 1) /* whole tiles, and the rest of the rows */
+            c = rows / down * tap_cost(block * across * down) +
+                (rows % down ? tap_cost(block * across * (rows % down)) : 0);
+        else
+            c = rows * (vectors % tiles_across * tap_cost(block * (vectors / tiles_across + 1)) +
+                        (tiles_across - vectors % tiles_across) * tap_cost(block * (vectors / tiles_across)));
+        if (c < *cost) {
+            *cost = c;
+            best = (cover){across, down};
         }
     }
+    return best;
+}
+
+static int64_t vectors_in(int64_t columns) {
+    return (columns + VEC_WIDTH - 1) / VEC_WIDTH;
+}
+
+static int64_t block_count(int64_t out_channels, int64_t rows, int64_t columns) {
+    const int64_t fewest = (out_channels + MAX_BLOCK - 1) / MAX_BLOCK;
+    int64_t best = fewest, best_cost = INT64_MAX;
+    for (int64_t n = fewest; n <= vox_min(out_channels, 3 * fewest); n++) {
+        int64_t cost, small = out_channels / n, large_count = out_channels % n, total = 0;
+        choose_cover(small, rows, vectors_in(columns), &cost);
+        total = (n - large_count) * cost;
+        if (large_count > 0) {
+            if (small + 1 > MAX_BLOCK)
+                continue;
+            choose_cover(small + 1, rows, vectors_in(columns), &cost);
+            total += large_count * cost;
+        }
+        if (total < best_cost) {
+            best_cost = total;
+            best = n;
+        }
+    }
+    return best;
+}
+
+/* ---- The job ---- */
+
+/* The taps along H at which some row of [r, r + down) meets the input. */
+static void row_taps(const vox_kernel_job *job, int64_t r, int64_t down, place *at) {
+    at->kh = 0;
+    at->kh_end = job->kernel_size[1];
+    if (job->row_count == 0)
+        return;
+    const int64_t first = job->row_origin + r * job->row_stride;
+    const int64_t last = first + (down - 1) * job->row_stride;
+    while (at->kh < at->kh_end && last + at->kh * job->row_dilation < 0)
+        at->kh++;
+    while (at->kh < at->kh_end && first + (at->kh_end - 1) * job->row_dilation >= job->row_count)
+        at->kh_end--;
+}
+
+static void run_stacked(const vox_kernel_job *job, int64_t vectors, int64_t down, int last) {
+    for (int64_t r = 0; r < job->rows; r += down) {
+        const int64_t rows = vox_min(down, job->rows - r);
+        place at = {.in = job->in_offset + r * job->in_row_step,
+                    .out = job->out + r * job->out_row_stride,
+                    .last = last,
+                    .across = (int)vectors};
+        for (int64_t n = 0; n < rows * vectors; n++) {
+            at.in_at[n] = n / vectors * job->in_row_step + n % vectors * VEC_WIDTH;
+            at.out_at[n] = n / vectors * job->out_row_stride + n % vectors * VEC_WIDTH;
+        }
+        row_taps(job, r, rows, &at);
+        tiles[job->block - 1][rows * vectors - 1][1](job, &at);
+    }
+}
+
+static void run_rows(const vox_kernel_job *job, int64_t vectors, int64_t across, int last) {
+    const int64_t count = (vectors + across - 1) / across; /* tiles of nearly equal size */
+    for (int64_t r = 0; r < job->rows; r++)
+        for (int64_t t = 0; t < count; t++) {
+            const int64_t first = vectors * t / count, end = vectors * (t + 1) / count;
+            place at = {.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH,
+                        .out = job->out + r * job->out_row_stride + first * VEC_WIDTH,
+                        .last = end == vectors ? last : VEC_WIDTH};
+            row_taps(job, r, 1, &at);
+            tiles[job->block - 1][end - first - 1][0](job, &at);
+        }
+}
+
+static void run(const vox_kernel_job *job) {
+    const int64_t vectors = vectors_in(job->columns);
+    const int last = (int)(job->columns - (vectors - 1) * VEC_WIDTH);
+    int64_t cost;
+    const cover c = choose_cover(job->block, job->rows, vectors, &cost);
+    if (c.down > 1)
+        run_stacked(job, vectors, c.down, last);
+    else
+        run_rows(job, vectors, c.across, last);
 }
 
 static void scale_row(float *row, int64_t columns, float scale, float shift) {
@@ -128,5 +253,4 @@ static void scale_row(float *row, int64_t columns, float scale, float shift) {
 }
 
 extern const vox_kernel JOIN(vox_kernel_, VOX_ISA);
-const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {TEXT(VOX_ISA), VEC_MAX_BLOCK, run,
-                                              scale_row};
+const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {TEXT(VOX_ISA), block_count, run, scale_row};

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { VEC_WIDTH = 4, VEC_ACCUMULATORS = 8, VEC_MAX_BLOCK = 4 };
+enum { VEC_WIDTH = 4, VEC_ACCUMULATORS = 8 };
 
 typedef float vec __attribute__((vector_size(16)));
 

@@ -92,11 +92,7 @@ static vox_status conv_shape(const vox_layer *l, const int64_t in[4], int64_t ou
 
 /* ---- Weights, packed for the kernel ---- */
 
-/* The output channels of a group in blocks of nearly equal size, so that none is nearly empty. */
-static int64_t block_count(int64_t out_channels, int max_block) {
-    return (out_channels + max_block - 1) / max_block;
-}
-
+/* First output channel of block b of a group. */
 static int64_t block_start(int64_t out_channels, int64_t blocks, int64_t b) {
     return out_channels * b / blocks;
 }
@@ -116,7 +112,8 @@ static int64_t conv_prepared_bytes(const vox_layer *l) {
     return (int64_t)sizeof(packed) + c->out_channels * tap_count(c) * (int64_t)sizeof(float);
 }
 
-static vox_status conv_prepare(const vox_layer *l, void **prepared, vox_error *err) {
+static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], void **prepared,
+                               vox_error *err) {
     const conv_layer *layer = (const conv_layer *)l;
     const vox_conv3d *c = &layer->conv;
     vox_error local = {0};
@@ -128,7 +125,7 @@ static vox_status conv_prepare(const vox_layer *l, void **prepared, vox_error *e
         return VOX_ERR_RESOURCE;
     int64_t taps = tap_count(c), group_out = c->out_channels / c->groups;
     p->kernel = kernel;
-    p->blocks = block_count(group_out, kernel->max_block);
+    p->blocks = kernel->block_count(group_out, axis[1].out, axis[2].out);
     float *to = p->weight;
     for (int64_t g = 0; g < c->groups; g++)
         for (int64_t b = 0; b < p->blocks; b++) {
@@ -144,53 +141,87 @@ static vox_status conv_prepare(const vox_layer *l, void **prepared, vox_error *e
 
 /* ---- Computing ---- */
 
-/* Output planes are cut into units of [rows] x [one block of channels]; the units of a piece of input come
- * one after the other, so that it stays in cache while all blocks pass over it. */
-static int64_t rows_per_unit(const vox_window *w, int64_t blocks, int64_t macs_per_row) {
-    const int64_t least = 1 << 17; /* multiply-adds worth handing to a thread: some microseconds */
-    int64_t rows = w->axis[1].out;
-    int64_t parallel = vox_max(rows * w->count * blocks / (8 * w->threads), 1);
-    int64_t worth = vox_max(least / vox_max(macs_per_row, 1), 1);
-    return vox_min(rows, vox_max(vox_min(parallel, 16), worth));
+/* Output planes are cut into units: a run of rows of one plane, and all blocks of channels or some of them. The
+ * blocks of a unit pass over the same piece of input one after the other, so it should fit the second-level
+ * cache with its weights; and there should be units enough for the threads to share them evenly. */
+typedef struct cut {
+    int64_t rows, pieces; /* rows of a unit, units in a plane's height */
+    int64_t blocks, parts; /* blocks of a unit, units of one piece */
+} cut;
+
+enum { PIECE_BYTES = 768 << 10, UNITS_PER_THREAD = 6 };
+
+static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks) {
+    const vox_axis *h = &w->axis[1];
+    const int64_t row_bytes =
+        channels * w->axis[0].kernel * h->stride * w->row_stride * (int64_t)sizeof(float);
+    const int64_t wanted = UNITS_PER_THREAD * w->threads;
+    cut c = {.blocks = blocks, .parts = 1};
+    c.rows = vox_min(vox_max(PIECE_BYTES / row_bytes, 8), h->out);
+    c.pieces = (h->out + c.rows - 1) / c.rows;
+    if (w->count * c.pieces < wanted) { /* shorter pieces, down to a few rows that share their input */
+        const int64_t pieces = vox_min((wanted + w->count - 1) / w->count, (h->out + 7) / 8);
+        c.pieces = vox_max(c.pieces, pieces);
+    }
+    if (w->count * c.pieces < wanted) {
+        c.parts = vox_min((wanted + w->count * c.pieces - 1) / (w->count * c.pieces), blocks);
+        c.blocks = (blocks + c.parts - 1) / c.parts;
+        c.parts = (blocks + c.blocks - 1) / c.blocks;
+    }
+    c.rows = (h->out + c.pieces - 1) / c.pieces;
+    c.pieces = (h->out + c.rows - 1) / c.rows;
+    return c;
+}
+
+/* One block of output channels over rows [row, row + rows) of output plane `plane` of the window. */
+static void run_block(const conv_layer *layer, const packed *p, const vox_window *w, int64_t plane,
+                      int64_t block, int64_t row, int64_t rows) {
+    const vox_conv3d *c = &layer->conv;
+    const vox_axis *h = &w->axis[1];
+    const int64_t group_in = c->in_channels / c->groups, group_out = c->out_channels / c->groups;
+    const int64_t group = block / p->blocks, b = block % p->blocks;
+    const int64_t channel = group * group_out + block_start(group_out, p->blocks, b);
+    const int64_t end = group * group_out + block_start(group_out, p->blocks, b + 1);
+    const bool zeros = h->mode == VOX_PAD_ZEROS && !layer->base.needs_zero_planes;
+    vox_kernel_job job = {
+        .planes = w->planes + plane * c->kernel_size[0],
+        .in_offset = group * group_in * w->channel_stride + row * h->stride * w->row_stride,
+        .in_channel_stride = w->channel_stride,
+        .in_row_step = h->stride * w->row_stride,
+        .row_offset = w->row_offset,
+        .column_offset = w->column_offset,
+        .in_channels = group_in,
+        .kernel_size = {c->kernel_size[0], c->kernel_size[1], c->kernel_size[2]},
+        .block = (int)(end - channel),
+        .weight = p->weight + channel * tap_count(c),
+        .bias = layer->bias + channel,
+        .out = vox_plane_row(w->to, channel, w->first + plane, row),
+        .out_channel_stride = w->to->channel_stride,
+        .out_row_stride = w->to->row_stride,
+        .rows = rows,
+        .columns = w->axis[2].out,
+        .row_origin = row * h->stride - h->before,
+        .row_stride = h->stride,
+        .row_dilation = h->dilation,
+        .row_count = zeros ? h->in : 0,
+    };
+    p->kernel->run(&job);
 }
 
 static void conv_window(const vox_layer *l, const void *prepared, const vox_window *w) {
     const conv_layer *layer = (const conv_layer *)l;
     const vox_conv3d *c = &layer->conv;
     const packed *p = prepared;
-    const int64_t group_in = c->in_channels / c->groups, group_out = c->out_channels / c->groups;
-    const int64_t taps = tap_count(c), rows = w->axis[1].out, columns = w->axis[2].out;
-    const int64_t blocks = c->groups * p->blocks;
-    const int64_t step = rows_per_unit(w, blocks, taps * columns * p->kernel->max_block);
-    const int64_t pieces = (rows + step - 1) / step;
-    const int64_t in_row_step = w->axis[1].stride * w->row_stride;
-    const int64_t units = w->count * pieces * blocks;
+    const int64_t blocks = c->groups * p->blocks, height = w->axis[1].out;
+    const cut k = cut_planes(w, c->in_channels / c->groups, blocks);
+    const int64_t units = w->count * k.pieces * k.parts;
 #pragma omp parallel for schedule(dynamic) num_threads(w->threads) if (units > 1)
     for (int64_t u = 0; u < units; u++) {
-        int64_t block = u % blocks, piece = u / blocks % pieces, plane = u / blocks / pieces;
-        int64_t group = block / p->blocks, b = block % p->blocks;
-        int64_t channel = group * group_out + block_start(group_out, p->blocks, b);
-        int64_t end = group * group_out + block_start(group_out, p->blocks, b + 1);
-        int64_t row = piece * step;
-        vox_kernel_job job = {
-            .planes = w->planes + plane * c->kernel_size[0],
-            .in_offset = group * group_in * w->channel_stride + row * in_row_step,
-            .in_channel_stride = w->channel_stride,
-            .in_row_step = in_row_step,
-            .row_offset = w->row_offset,
-            .column_offset = w->column_offset,
-            .in_channels = group_in,
-            .kernel_size = {c->kernel_size[0], c->kernel_size[1], c->kernel_size[2]},
-            .block = (int)(end - channel),
-            .weight = p->weight + channel * taps,
-            .bias = layer->bias + channel,
-            .out = vox_plane_row(w->to, channel, w->first + plane, row),
-            .out_channel_stride = w->to->channel_stride,
-            .out_row_stride = w->to->row_stride,
-            .rows = vox_min(step, rows - row),
-            .columns = columns,
-        };
-        p->kernel->run(&job);
+        const int64_t part = u % k.parts, row = u / k.parts % k.pieces * k.rows;
+        const int64_t plane = u / k.parts / k.pieces;
+        const int64_t end = vox_min((part + 1) * k.blocks, blocks);
+        for (int64_t b = part * k.blocks; b < end; b++)
+            run_block(layer, p, w, plane, b, row, vox_min(k.rows, height - row));
     }
 }
 

@@ -57,7 +57,7 @@ typedef struct vox_layer_class {
                         vox_error *err);
     /* Window layers. prepare: whatever the run needs besides the planes (packed weights), as an opaque
      * block that free() releases; its size for the plan. */
-    vox_status (*prepare)(const vox_layer *l, void **prepared, vox_error *err);
+    vox_status (*prepare)(const vox_layer *l, const vox_axis axis[3], void **prepared, vox_error *err);
     int64_t (*prepared_bytes)(const vox_layer *l);
     void (*window)(const vox_layer *l, const void *prepared, const vox_window *w);
     /* Row layers: row[c*channel_stride + column], in place. */

@@ -101,8 +101,9 @@ static void pool_window(const vox_layer *l, const void *prepared, const vox_wind
                          w->first + plane, row, vox_plane_row(w->to, c, w->first + plane, row));
 }
 
-static vox_status pool_prepare(const vox_layer *l, void **prepared, vox_error *err) {
-    (void)l, (void)err;
+static vox_status pool_prepare(const vox_layer *l, const vox_axis axis[3], void **prepared,
+                               vox_error *err) {
+    (void)l, (void)axis, (void)err;
     *prepared = NULL;
     return VOX_OK;
 }

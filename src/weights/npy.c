@@ -245,7 +245,7 @@ static vox_tensor *from_fortran_order(const vox_tensor *f, vox_error *err) {
     vox_tensor *c = vox_tensor_new(f->rank, f->shape, err);
     if (!c)
         return NULL;
-    int64_t index[VOX_MAX_RANK] = {0}, stride[VOX_MAX_RANK], at = 0, step = 1;
+    int64_t index[VOX_MAX_RANK] = {0}, stride[VOX_MAX_RANK] = {0}, at = 0, step = 1;
     for (int i = 0; i < f->rank; i++) {
         stride[i] = step;
         step *= f->shape[i];

@@ -122,7 +122,7 @@ static vox_status take_sizes(scanner *s, int *rank, int64_t shape[MOST_RANK], in
 
 static vox_tensor *parse(scanner *s) {
     int rank;
-    int64_t shape[MOST_RANK], count;
+    int64_t shape[MOST_RANK], count = 0;
     char text[VOX_SHAPE_TEXT];
     if (take_sizes(s, &rank, shape, &count) != VOX_OK)
         return NULL;

@@ -24,28 +24,24 @@ static const vox_format *format_by_name(const char *path) {
 }
 
 /* Content decides; a name only helps where the content says nothing, so that a damaged .npy is
- * called that and not a bad text file. */
-static vox_status find_format(vox_weights *w, vox_error *err) {
+ * called that and not a bad text file. NULL on error. */
+static const vox_format *find_format(vox_weights *w, vox_error *err) {
     unsigned char head[VOX_SNIFF_BYTES];
-    int64_t n = vox_min(w->bytes, VOX_SNIFF_BYTES);
-    if (vox_source_is_gzip(w->source)) {
-        w->format = &vox_format_nifti;
-        return VOX_OK;
+    const int64_t n = vox_min(w->bytes, VOX_SNIFF_BYTES);
+    if (vox_source_is_gzip(w->source))
+        return &vox_format_nifti;
+    if (!vox_source_positioned(w->source)) {
+        vox_fail(err, VOX_ERR_WEIGHTS, "%s: not a regular file: weights are read by position",
+                 w->path);
+        return NULL;
     }
-    if (!vox_source_positioned(w->source))
-        return vox_fail(err, VOX_ERR_WEIGHTS,
-                        "%s: not a regular file: weights are read by position", w->path);
-    vox_status status = vox_source_read_at(w->source, head, n, 0, err);
-    if (status != VOX_OK)
-        return status;
-    for (int i = 0; i < FORMATS && !w->format; i++)
+    if (vox_source_read_at(w->source, head, n, 0, err) != VOX_OK)
+        return NULL;
+    for (int i = 0; i < FORMATS; i++)
         if (formats[i]->sniff && formats[i]->sniff(head, n))
-            w->format = formats[i];
-    if (!w->format)
-        w->format = format_by_name(w->path);
-    if (!w->format)
-        w->format = &vox_format_text;
-    return VOX_OK;
+            return formats[i];
+    const vox_format *named = format_by_name(w->path);
+    return named ? named : &vox_format_text;
 }
 
 vox_weights *vox_weights_open(const char *path, vox_error *err) {
@@ -60,7 +56,8 @@ vox_weights *vox_weights_open(const char *path, vox_error *err) {
     if (!w->source)
         goto failed;
     w->bytes = vox_source_bytes(w->source);
-    if (find_format(w, err) != VOX_OK)
+    w->format = find_format(w, err);
+    if (!w->format)
         goto failed;
     if (w->format->open) {
         if (w->format->open(w, err) != VOX_OK)

@@ -18,8 +18,9 @@ enum { LINKS_FOLLOWED_MOST = 40 }; /* as many as Linux follows */
 
 struct vox_sink {
     char *path;
+    bool is_stdout;
     const char *name; /* for messages */
-    char *target;     /* the path with symbolic links followed; NULL for stdout */
+    char *target;     /* the path with symbolic links followed; NULL where written directly */
     bool force;
     vox_temporary temporary; /* .path NULL: written directly, or published */
     int fd;                  /* -1: closed */
@@ -108,21 +109,23 @@ static vox_status open_temporary(vox_sink *s, const struct stat *st, vox_error *
 
 static vox_status open_target(vox_sink *s, vox_error *err) {
     struct stat st;
-    if (strcmp(s->path, "-") == 0) {
+    if (s->is_stdout) {
         s->fd = STDOUT_FILENO;
         return refuse_terminal(s, err);
+    }
+    /* By its own name: /dev/stdout is a link that cannot be followed by hand. */
+    if (stat(s->path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        s->fd = vox_fd_open(s->path, O_WRONLY | O_NOCTTY, 0);
+        return s->fd < 0 ? fail_errno(s, "cannot be opened", errno, err) : refuse_terminal(s, err);
     }
     vox_status status = resolve(s, &st, err);
     if (status != VOX_OK)
         return status;
+    if (st.st_mode == 0 || (S_ISREG(st.st_mode) && s->force))
+        return open_temporary(s, &st, err);
     if (S_ISDIR(st.st_mode))
         return vox_fail(err, VOX_ERR_OUTPUT, "%s: is a directory", s->name);
-    if (S_ISREG(st.st_mode) && !s->force)
-        return fail_exists(s, err);
-    if (st.st_mode == 0 || S_ISREG(st.st_mode))
-        return open_temporary(s, &st, err);
-    s->fd = vox_fd_open(s->target, O_WRONLY | O_NOCTTY, 0);
-    return s->fd < 0 ? fail_errno(s, "cannot be opened", errno, err) : refuse_terminal(s, err);
+    return fail_exists(s, err);
 }
 
 /* ---- Writing ---- */
@@ -142,7 +145,8 @@ vox_sink *vox_sink_open(const char *path, const vox_sink_options *o, vox_error *
     s->path = vox_strdup(path, err);
     if (!s->path)
         goto out;
-    s->name = strcmp(path, "-") == 0 ? "stdout" : s->path;
+    s->is_stdout = strcmp(path, "-") == 0;
+    s->name = s->is_stdout ? "stdout" : s->path;
     if (open_target(s, err) != VOX_OK)
         goto out;
     if (o->gzip && !(s->gzip = vox_gzip_new(o->level, o->threads, put, s, err)))
@@ -177,7 +181,7 @@ vox_status vox_sink_write_at(vox_sink *s, const void *buf, int64_t bytes, int64_
 /* Errors of delayed writing come from fsync and close. EINTR: the descriptor is closed on Linux. */
 static int sync_and_close(vox_sink *s) {
     int failed = vox_fd_sync(s->fd);
-    if (s->target && close(s->fd) != 0 && !failed && errno != EINTR)
+    if (!s->is_stdout && close(s->fd) != 0 && !failed && errno != EINTR)
         failed = errno;
     s->fd = -1;
     return failed;
@@ -227,7 +231,7 @@ void vox_sink_free(vox_sink *s) {
     if (!s)
         return;
     vox_gzip_free(s->gzip);
-    if (s->fd >= 0 && s->target)
+    if (s->fd >= 0 && !s->is_stdout)
         close(s->fd);
     vox_temporary_release(&s->temporary, true);
     free(s->target);

@@ -276,6 +276,18 @@ Test(stream, sink_writes_a_fifo_through_interruptions, .init = scratch_make, .fi
     free(data.p);
 }
 
+/* What /dev/stdout is: a link whose text names no file. */
+Test(stream, sink_writes_a_descriptor_by_its_path) {
+    int end[2];
+    char path[64], buf[5];
+    cr_assert_eq(pipe(end), 0);
+    snprintf(path, sizeof path, "/dev/fd/%d", end[1]);
+    vox_sink *s = open_sink(path, &plain);
+    write_text(s, "bytes");
+    close_and_publish(s);
+    cr_assert(read(end[0], buf, 5) == 5 && memcmp(buf, "bytes", 5) == 0);
+}
+
 Test(stream, sink_tells_when_the_reader_has_gone) {
     int end[2];
     cr_assert_eq(pipe(end), 0);

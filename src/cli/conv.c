@@ -35,14 +35,15 @@ static void fill_filter_options(vox_filter_options *f, const conv_options *o,
 static void warn_of_values(const vox_report *r, const char *output) {
     char clamped[64] = "";
     if (r->clamped > 0)
-        snprintf(clamped, sizeof clamped, "; %" PRId64 " values clamped to the output's type",
-                 r->clamped);
+        snprintf(clamped, sizeof clamped, "%" PRId64 " value%s clamped to the output's type",
+                 r->clamped, r->clamped == 1 ? "" : "s");
     if (r->input_nan + r->input_inf + r->output_nan + r->output_inf > 0)
         cli_warning("%s: %" PRId64 " NaN and %" PRId64 " infinite values, from %" PRId64
-                    " and %" PRId64 " in the input%s",
-                    output, r->output_nan, r->output_inf, r->input_nan, r->input_inf, clamped);
+                    " and %" PRId64 " in the input%s%s",
+                    output, r->output_nan, r->output_inf, r->input_nan, r->input_inf,
+                    *clamped ? "; " : "", clamped);
     else if (r->clamped > 0)
-        cli_warning("%s%s", output, clamped);
+        cli_warning("%s: %s", output, clamped);
 }
 
 static void say_report(const vox_report *r, const char *output) {
@@ -86,7 +87,7 @@ static vox_status run(const void *values, int input_count, char **inputs, vox_er
     vox_chain *chain = NULL;
     vox_filter_options f;
     cli_quiet(o->quiet);
-    vox_status status = conv_options_check(o, input_count, inputs, err);
+    vox_status status = conv_options_check(o, input_count, err);
     if (!status && o->isa)
         status = vox_isa_select(o->isa, err);
     if (status)

@@ -253,15 +253,8 @@ static bool set_datatype(const option_row *row, const char *value, void *field, 
     return true;
 }
 
-vox_status conv_options_check(const conv_options *o, int input_count, char *const *inputs,
-                              vox_error *err) {
+vox_status conv_options_check(const conv_options *o, int input_count, vox_error *err) {
     const int sources = (o->weights != NULL) + (o->kernel != NULL) + (o->init != NOT_GIVEN);
-    bool weights_on_stdin = (o->weights && !strcmp(o->weights, "-")) ||
-                            (o->bias && !strcmp(o->bias, "-")) ||
-                            (o->batchnorm && !strcmp(o->batchnorm, "-"));
-    bool input_on_stdin = false;
-    for (int i = 0; i < input_count; i++)
-        input_on_stdin = input_on_stdin || !strcmp(inputs[i], "-");
     const char *reason = NULL;
     if (!input_count)
         reason = "an input file is missing (- for stdin)";
@@ -287,7 +280,5 @@ vox_status conv_options_check(const conv_options *o, int input_count, char *cons
         reason = "only one of --max-pool and --avg-pool can be given";
     else if (o->json && !o->plan && !strcmp(o->output, "-"))
         reason = "--json prints on stdout, where --output - writes the volume";
-    else if (weights_on_stdin && input_on_stdin)
-        reason = "stdin cannot be both an input and the weights";
     return reason ? cli_fail(err, VOX_ERR_USAGE, "conv: %s", reason) : VOX_OK;
 }

@@ -60,8 +60,7 @@ extern const option_row conv_rows[];
 
 void conv_options_defaults(void *values);
 /* Options that contradict each other or would do nothing. Errors: VOX_ERR_USAGE. */
-vox_status conv_options_check(const conv_options *o, int input_count, char *const *inputs,
-                              vox_error *err);
+vox_status conv_options_check(const conv_options *o, int input_count, vox_error *err);
 
 /* The names of vox_init, for the kernel command as well. */
 extern const char *const init_names[];

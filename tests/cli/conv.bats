@@ -162,7 +162,7 @@ line() {
     tensors three.safetensors weight=1,3,1,1,1:1,10,100
     gives "2 4 6 8 10 12" in.nii -w one.safetensors
     gives "531 642" in.nii -w three.safetensors
-    [ "$(header out.nii dim)" = "3 2 1 1 1 1 1 1" ]
+    [ "$(header out.nii dim)" = "4 2 1 1 1 1 1 1" ]
     tensors two.safetensors weight=1,2,1,1,1:1,1
     vox conv in.nii -w two.safetensors -o no.nii
     fails 5 "needs 2 input channels, in.nii has 1 (in each of 3 frames)"

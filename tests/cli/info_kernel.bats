@@ -80,7 +80,8 @@ load common
 
 @test "kernel writes every format, and conv reads the same filter from each" {
     volume in.nii 6,6,6
-    "$VOXCONV" conv in.nii -w <("$VOXCONV" kernel gaussian:1) -o expected.nii
+    "$VOXCONV" kernel gaussian:1 >printed.txt
+    "$VOXCONV" conv in.nii -w printed.txt -o expected.nii
     for ending in npy npz safetensors txt nii nii.gz; do
         vox kernel gaussian:1 -o "k.$ending"
         echo "$ending: $output"

@@ -150,8 +150,6 @@ load common
     fails 2 "only one of --max-pool and --avg-pool"
     vox conv in.nii -o - --kernel box:3 --json
     fails 2 "--json prints on stdout"
-    vox conv - -o out.nii -w -
-    fails 2 "stdin cannot be both"
     [ ! -e out.nii ]
 }
 

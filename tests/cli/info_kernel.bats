@@ -79,7 +79,7 @@ load common
 }
 
 @test "kernel writes every format, and conv reads the same filter from each" {
-    volume in.nii 6,6,6
+    volume in.nii 10,10,10
     "$VOXCONV" kernel gaussian:1 >printed.txt
     "$VOXCONV" conv in.nii -w printed.txt -o expected.nii
     for ending in npy npz safetensors txt nii nii.gz; do

@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import nibabel as nib
 import numpy as np
 
-# The stored type is float32 and holds scaled values, the display range of the old values is kept; a file that
-# is written anew has its own offset, and says of what file it is part.
-MAY_CHANGE = {"datatype", "bitpix", "scl_slope", "scl_inter", "vox_offset", "magic"}
+# The stored type is float32 and holds scaled values; the voxels of a new file start where its header ends.
+MAY_CHANGE = {"datatype", "bitpix", "scl_slope", "scl_inter", "vox_offset"}
+# Where a voxel is several channels (RGB24, RGBA32, complex), they become an axis: its extent and its step.
+AN_AXIS_MORE = {"dim", "pixdim"}
 
 
 def folders():
@@ -42,25 +43,22 @@ def load(path):
     return image if isinstance(image, (nib.Nifti1Pair, nib.Nifti2Pair)) else None
 
 
-def values(image):
-    """Voxels as float32 with channels of RGB last, from the scaled values in float64."""
-    stored = np.asarray(image.dataobj)
+def components(stored):
+    """The channels of RGB and complex voxels as a last axis; other voxels as they are."""
     if stored.dtype.fields:
-        stored = np.stack([stored[name] for name in stored.dtype.names], -1)
-    if stored.dtype.kind == "f" and stored.dtype.itemsize > 8:
-        stored = stored.astype(np.float64)
-    with np.errstate(over="ignore"):
-        return stored.astype(np.float32)
+        return np.stack([stored[name] for name in stored.dtype.names], -1)
+    if stored.dtype.kind == "c":
+        return np.stack([stored.real, stored.imag], -1)
+    return stored
 
 
-def scaled(path, image):
-    """scl_slope * x + scl_inter in float64 from the stored numbers, whatever precision nibabel would take."""
+def values(image):
+    """scl_slope * x + scl_inter in float64 from the stored numbers, rounded to float32 once."""
+    stored = components(image.dataobj.get_unscaled())
     slope, inter = image.dataobj.slope, image.dataobj.inter
-    stored = image.dataobj.get_unscaled()
-    if stored.dtype.fields or (slope == 1 and inter == 0):
-        return values(image)
-    del path
     with np.errstate(over="ignore"):
+        if slope == 1 and inter == 0:
+            return stored.astype(np.float32)
         return (stored.astype(np.float64) * slope + inter).astype(np.float32)
 
 
@@ -76,22 +74,25 @@ def extension_bytes(path, header):
 
 def compare(path, image, target):
     result = nib.load(target)
-    before, after = scaled(path, image), values(result)
-    if before.ndim > image.ndim:  # RGB: the channels are a new axis
-        # x, y, z, then t or u where one lies before it.
+    before, after = values(image), values(result)
+    split = before.ndim > image.ndim
+    if split:
         after = after.reshape(before.shape)
     if before.shape != after.shape:
         return "dim %s became %s" % (before.shape, after.shape)
     if not np.array_equal(before, after, equal_nan=True):
         return "%d voxels differ" % (before != after).sum()
     old, new = image.header, result.header
-    rgb = image.get_data_dtype().fields is not None
+    if old.endianness != new.endianness:  # voxconv writes the machine's order
+        old = old.as_byteswapped(new.endianness)
     for field in old.keys():
-        same = old[field].tobytes() == new[field].astype(old[field].dtype).tobytes() or \
-            np.array_equal(old[field], new[field])
-        if not same and field not in MAY_CHANGE | ({"dim"} if rgb else set()):
+        if field in MAY_CHANGE or (split and field in AN_AXIS_MORE):
+            continue
+        if old[field].tobytes() != new[field].tobytes():
             return "%s=%s became %s" % (field, old[field], new[field])
-    if old.endianness == new.endianness and extension_bytes(path, old) != extension_bytes(target, new):
+    if not np.array_equal(old["pixdim"][:4], new["pixdim"][:4]):
+        return "pixdim=%s became %s" % (old["pixdim"], new["pixdim"])
+    if extension_bytes(path, image.header) != extension_bytes(target, new):
         return "extensions differ"
     return None
 
@@ -105,11 +106,10 @@ def one(build, scratch, index, path):
     target = os.path.join(scratch, "identity%d%s" % (index, end))
     done = subprocess.run([os.path.join(build, "voxconv"), "conv", path, "--kernel", "identity", "-q",
                            "-o", target], capture_output=True, text=True)
-    dtype = image.get_data_dtype()
-    if dtype.kind == "c":
-        # Complex voxels are refused as unsupported, in one line.
-        refused = done.returncode == 4 and done.stderr.count("\n") == 1
-        return (None if refused else "complex voxels: status %d %s" % (done.returncode, done.stderr)), path
+    if not os.path.exists(image.file_map["image"].filename):
+        # nibabel's tests have headers without voxels.
+        refused = done.returncode == 3 and done.stderr.count("\n") == 1
+        return (None if refused else "header without voxels: status %d" % done.returncode), path
     if done.returncode:
         return done.stderr, path
     problem = compare(path, image, target)

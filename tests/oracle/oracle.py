@@ -132,7 +132,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("build")
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--count", type=int, default=2000, help="Conv3d configurations")
+    parser.add_argument("--count", type=int, default=4000, help="Conv3d configurations")
+    parser.add_argument("--only", default="", help="only the parts whose name contains this")
     options = parser.parse_args()
     seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
     count = options.count
@@ -148,14 +149,16 @@ def main():
             ("chains with batch normalisation, activation, pooling", lambda rng: layers(
                 tally, build, scratch, rng, max(count // 5, 1), chain_kinds)),
             ("initial weights", lambda rng: initial_weights(
-                tally, build, scratch, rng, max(count // 80, 1))),
+                tally, build, scratch, rng, max(count // 100, 1))),
             ("named kernels against scipy.ndimage", lambda rng: named.run(
                 tally, build, scratch, rng)),
             ("command lines with files", lambda rng: commands.run(
-                tally, build, scratch, rng, max(count // 10, 1))),
+                tally, build, scratch, rng, max(count // 20, 1))),
             ("identity over NIfTI files", lambda rng: identity.run(tally, build, scratch)),
         ]
         for name, part in parts:
+            if options.only not in name:
+                continue
             before = (tally.passed, tally.failed)
             part(generator(seed, name))
             print("%6.1f s  %s: %d passed, %d failed" % (

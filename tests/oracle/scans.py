@@ -81,9 +81,9 @@ class Scan:
         stored = self._stored(rng)
         image_class, header_class = {
             (False, False): (nib.Nifti1Image, nib.Nifti1Header),
-            (False, True): (nib.Nifti1Pair, nib.Nifti1PairHeader),
+            (False, True): (nib.Nifti1Pair, nib.nifti1.Nifti1PairHeader),
             (True, False): (nib.Nifti2Image, nib.Nifti2Header),
-            (True, True): (nib.Nifti2Pair, nib.Nifti2PairHeader)}[self.nifti2, self.pair]
+            (True, True): (nib.Nifti2Pair, nib.nifti2.Nifti2PairHeader)}[self.nifti2, self.pair]
         header = header_class(endianness=self.endian)
         header.set_data_dtype(stored.dtype.newbyteorder(self.endian))
         header["descrip"] = b"a random scan"

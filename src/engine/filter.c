@@ -12,10 +12,6 @@
  * the peak resident size of a run over a volume of a few voxels, and rounded up. */
 enum { PROCESS_BYTES = 16 << 20, THREAD_BYTES = 256 << 10 };
 
-/* A slab of the widest level of the chain: enough to keep all threads busy, few enough bytes to stay in the
- * outer caches. */
-enum { SLAB_BYTES = 8 << 20 };
-
 void vox_filter_defaults(vox_filter_options *o) {
     *o = (vox_filter_options){.datatype = 16 /* NIFTI_TYPE_FLOAT32 */, .compression = -1};
 }
@@ -80,10 +76,7 @@ static vox_status choose_slab(job *j, const vox_input *in, const vox_chain *chai
     if (status)
         return status;
     int64_t smallest = j->plan.total_bytes;
-    int64_t widest = vox_max(j->in[0] * j->in[2] * j->in[3],
-                             j->output.channels * j->output.size[1] * j->output.size[2]);
-    int64_t slab = o->slab_planes ? o->slab_planes : SLAB_BYTES / (int64_t)sizeof(float) / widest;
-    slab = vox_min(vox_max(slab, 1), planes);
+    int64_t slab = o->slab_planes ? vox_min(o->slab_planes, planes) : vox_pipeline_good_slab(chain, j->in);
     for (;; slab /= 2) {
         status = lay_out(j, in, chain, slab, err);
         if (status || o->max_memory == 0 || j->plan.total_bytes <= o->max_memory)

@@ -16,6 +16,23 @@ int vox_thread_count(int threads) {
     return threads > 0 ? threads : omp_get_max_threads();
 }
 
+int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4]) {
+    /* Many multiply-adds a byte: the sizes of caches matter less than the waits at the end of a slab. */
+    const int64_t light = 2 << 20, heavy = 8 << 20;
+    int64_t shape[4], out[4], widest = in[0] * in[2] * in[3], work = 0;
+    memcpy(shape, in, sizeof shape);
+    for (const vox_layer *l = chain->first; l; l = l->next) {
+        vox_axis axis[3];
+        if (l->class->shape(l, shape, out, axis, NULL))
+            return 1;
+        memcpy(shape, out, sizeof shape);
+        widest = vox_max(widest, shape[0] * shape[2] * shape[3]);
+        work = vox_max(work, l->macs_per_output * shape[0] / in[0]);
+    }
+    const int64_t bytes = work < 128 ? light : heavy;
+    return vox_min(vox_max(bytes / (int64_t)sizeof(float) / widest, 1), in[1]);
+}
+
 vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], int64_t slab, int threads,
                                vox_error *err) {
     vox_pipeline *p = vox_alloc(1, sizeof *p, "pipeline", err);
@@ -37,6 +54,7 @@ vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], int6
         vox_stage *s = vox_stage_new(rows, l, shape, slab, threads, err);
         if (!s)
             goto fail;
+        s->first = p->stage_count == 0;
         p->stage[p->stage_count++] = s;
         if (p->stage_count > 1)
             p->stage[p->stage_count - 2]->next = s;
@@ -69,6 +87,12 @@ void vox_pipeline_memory(const vox_pipeline *p,
 
 int64_t vox_pipeline_out_slab(const vox_pipeline *p) {
     return p->stage[p->stage_count - 1]->ring.slots;
+}
+
+void vox_pipeline_set_output(vox_pipeline *p, const vox_planes *output) {
+    vox_stage *last = p->stage[p->stage_count - 1];
+    last->ring = *output;
+    last->external = true;
 }
 
 vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *user, vox_error *err) {

@@ -23,6 +23,10 @@ typedef struct vox_pipeline vox_pipeline;
 typedef vox_status vox_pipeline_sink(void *user, int64_t d, int64_t count, const vox_planes *planes,
                                      vox_error *err);
 
+/* Planes of an input (C, D, H, W) that make a good slab for this chain: enough to keep all threads busy, few
+ * enough to stay in the outer caches until they are used. */
+int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4]);
+
 /* Lays the stages out for an input (C, D, H, W) that arrives in slabs of up to `slab` planes; holds no plane
  * yet. The chain stays the caller's and must live as long. */
 vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], int64_t slab, int threads,
@@ -32,7 +36,10 @@ void vox_pipeline_memory(const vox_pipeline *p,
                          void (*part)(void *user, const char *name, int64_t bytes), void *user);
 /* Planes that the sink is handed at most at a time. */
 int64_t vox_pipeline_out_slab(const vox_pipeline *p);
-/* Takes the memory, packs the weights. */
+/* Makes the last planes go straight to `output`, which has a slot for every plane of the volume, instead of a
+ * ring of the pipeline's own. Before vox_pipeline_start; and again between volumes, to move on. */
+void vox_pipeline_set_output(vox_pipeline *p, const vox_planes *output);
+/* Takes the memory, packs the weights. sink may be NULL where there is an output. */
 vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *user, vox_error *err);
 /* Where the planes that are pushed next are to be written. */
 const vox_planes *vox_pipeline_input(const vox_pipeline *p);

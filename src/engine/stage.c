@@ -123,8 +123,17 @@ int64_t vox_stage_table_bytes(const vox_stage *s) {
 
 /* ---- Start: memory ---- */
 
+/* What the machine's own arithmetic answers where there is no number. */
+static float machine_nan(void) {
+    volatile float infinity = INFINITY;
+    return infinity - infinity;
+}
+
 vox_status vox_stage_start(vox_stage *s, vox_error *err) {
+    s->machine_nan = machine_nan();
     const vox_axis *h = &s->axis[1], *w = &s->axis[2];
+    if (s->external)
+        return VOX_OK;
     s->memory = vox_alloc(slots_held(s) * s->ring.slot_stride, sizeof(float), "planes", err);
     s->scratch = vox_alloc(s->threads * s->padded_columns, sizeof(float), "rows", err);
     if (!s->memory || !s->scratch)
@@ -192,24 +201,25 @@ static void split_row(const vox_stage *s, float *row, float *scratch) {
     }
 }
 
-/* NaN has many bit patterns, and which one an operation passes on differs between instruction sets. */
-static void unify_nan(float *row, int64_t columns) {
+/* NaN has many bit patterns, and which of two an operation passes on differs between instruction sets. So all
+ * that come in become the one that the machine itself makes; then there is no other. */
+static void unify_nan(float *row, int64_t columns, float nan) {
     for (int64_t i = 0; i < columns; i++)
-        row[i] = row[i] == row[i] ? row[i] : NAN;
+        row[i] = row[i] == row[i] ? row[i] : nan;
 }
 
 static void arrive_row(const vox_stage *s, int64_t d, int64_t row, float *scratch) {
+    for (int64_t c = 0; c < s->in[0] && s->first; c++)
+        unify_nan(vox_plane_row(&s->ring, c, d, row), s->in[3], s->machine_nan);
     for (const vox_layer *l = s->rows; l != s->rows_end; l = l->next)
         l->class->row(l, vox_plane_row(&s->ring, 0, d, row), s->ring.channel_stride, s->in[0], s->in[3]);
+    if (!s->window)
+        return;
     for (int64_t c = 0; c < s->in[0]; c++) {
-        float *interior = vox_plane_row(&s->ring, c, d, row), *padded = interior - s->axis[2].before;
-        if (!s->window) {
-            unify_nan(interior, s->in[3]);
-        } else {
-            pad_row(s, padded);
-            if (s->phases > 1)
-                split_row(s, padded, scratch);
-        }
+        float *padded = vox_plane_row(&s->ring, c, d, row) - s->axis[2].before;
+        pad_row(s, padded);
+        if (s->phases > 1)
+            split_row(s, padded, scratch);
     }
 }
 
@@ -227,10 +237,12 @@ static void pad_plane(const vox_stage *s, int64_t d, int64_t c) {
 
 static void arrive(const vox_stage *s, int64_t from, int64_t count) {
     const int64_t rows = s->in[2], channels = s->in[0];
+    if (!s->window && !s->first && s->rows == s->rows_end)
+        return; /* planes are as they came */
     const bool copied_rows = s->axis[1].mode != VOX_PAD_ZEROS && s->padded_rows > rows;
 #pragma omp parallel num_threads(s->threads) if (count * rows > 1)
     {
-        float *scratch = s->scratch + omp_get_thread_num() * s->padded_columns;
+        float *scratch = s->scratch ? s->scratch + omp_get_thread_num() * s->padded_columns : NULL;
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < count * rows; i++)
             arrive_row(s, from + i / rows, i % rows, scratch);
@@ -268,7 +280,7 @@ vox_status vox_stage_push(vox_stage *s, int64_t count, vox_error *err) {
     arrive(s, s->received, count);
     s->received += count;
     if (!s->window)
-        return s->sink(s->sink_user, s->received - count, count, &s->ring, err);
+        return s->sink ? s->sink(s->sink_user, s->received - count, count, &s->ring, err) : VOX_OK;
     for (;;) {
         int64_t most = vox_min(room(s->next), s->out[1] - s->produced), n = 0;
         while (n < most && s->ready[s->produced + n] < s->received)

@@ -14,11 +14,14 @@ struct vox_stage {
     vox_axis axis[3];
     int64_t in_slab, out_slab; /* planes that come, and are pushed on, at a time */
     int threads;
+    bool first; /* planes come from outside and not from another stage */
+    float machine_nan;
 
     /* The ring. Its slots hold padded planes; `ring` is the window on their interior. Where the stride along
      * W is s, a padded row is kept as s phases of phase_length floats, so that the inputs of successive
      * outputs lie side by side at every tap. */
     vox_planes ring;
+    bool external; /* the sink's: somebody else's memory */
     float *memory;
     int64_t padded_rows, padded_columns, phases, phase_length;
     float *scratch; /* [threads][padded_columns] */
@@ -33,7 +36,7 @@ struct vox_stage {
 
     int64_t received, produced; /* planes so far */
     vox_stage *next;
-    vox_pipeline_sink *sink;
+    vox_pipeline_sink *sink; /* NULL: nobody to tell */
     void *sink_user;
 };
 

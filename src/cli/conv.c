@@ -105,6 +105,7 @@ static vox_status run(const void *values, int input_count, char **inputs, vox_er
         goto out;
     }
     fill_filter_options(&f, o, weights.layout_channels);
+    filter_weights_free(&weights); /* the chain has its own copy */
     status = o->plan ? plan_only(in, chain, o, &f, err) : filter(in, chain, o, &f, err);
 out:
     vox_chain_free(chain);

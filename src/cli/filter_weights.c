@@ -98,15 +98,16 @@ static vox_status wrong_channels(const char *path, const vox_tensor *weight, int
 static vox_status fit_dense(filter_weights *f, const conv_options *o, const char *path,
                             const vox_input *in, vox_error *err) {
     const vox_tensor *weight = f->part[0];
-    char shape[200];
     vox_layout layout;
     vox_error mismatch;
     f->groups = o->groups ? o->groups : 1;
-    if (weight->shape[0] % f->groups)
+    if (weight->shape[0] % f->groups) {
+        char shape[200];
         return cli_fail(err, VOX_ERR_WEIGHTS,
                         "%s: shape %s has %" PRId64 " output channels, which --groups %" PRId64
                         " does not divide",
                         path, shape_text(weight, shape), weight->shape[0], f->groups);
+    }
     if (f->groups > INT64_MAX / weight->shape[1])
         return cli_fail(err, VOX_ERR_USAGE, "--groups %" PRId64 ": too large", f->groups);
     f->in_channels = f->layout_channels = weight->shape[1] * f->groups;
@@ -224,14 +225,15 @@ static vox_status load_bias(filter_weights *f, const conv_options *o, vox_error 
 
 /* The bias as [out_channels]; a single number serves all channels of a filter without channels. */
 static vox_status fit_bias(filter_weights *f, const char *path, vox_error *err) {
-    char shape[200];
     const int64_t channels = f->out_channels;
     if (f->bias->count == channels)
         return VOX_OK;
-    if (f->bias->count != 1 || f->layout_channels)
+    if (f->bias->count != 1 || f->layout_channels) {
+        char shape[200];
         return cli_fail(err, VOX_ERR_WEIGHTS,
                         "%s: bias of shape %s for %" PRId64 " output channels", path,
                         shape_text(f->bias, shape), channels);
+    }
     vox_tensor *repeated = vox_tensor_new(1, &channels, err);
     if (!repeated)
         return err->status;
@@ -287,4 +289,5 @@ void filter_weights_free(filter_weights *f) {
     for (int i = 0; i < 3; i++)
         vox_tensor_free(f->part[i]);
     vox_tensor_free(f->bias);
+    memset(f, 0, sizeof *f);
 }

@@ -21,6 +21,7 @@ typedef struct filter_weights {
  * be freed either way. */
 vox_status filter_weights_make(filter_weights *f, const conv_options *o, const vox_input *in,
                                vox_error *err);
+/* Leaves it empty; freeing it again does nothing. */
 void filter_weights_free(filter_weights *f);
 
 #endif

@@ -23,7 +23,7 @@ static void no_defaults(void *values) {
 }
 
 static vox_status show(const char *path, const info_options *o, vox_error *err) {
-    vox_statistics statistics;
+    vox_statistics statistics = {.count = 0};
     const vox_statistics *shown = o->no_statistics ? NULL : &statistics;
     vox_input *in = vox_input_open(&path, 1, err);
     if (!in)

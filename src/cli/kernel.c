@@ -62,17 +62,21 @@ static vox_tensor *outer_product(vox_tensor *const part[3], vox_error *err) {
     return dense;
 }
 
-static vox_tensor *named(const char *spec, const double voxel_mm[3], vox_error *err) {
-    vox_tensor *part[3] = {NULL}, *dense;
+static vox_status named(const char *spec, const double voxel_mm[3], vox_tensor **kernel,
+                        vox_error *err) {
+    vox_tensor *part[3] = {NULL};
     int count = 0;
-    if (vox_kernel_named(spec, voxel_mm, part, &count, err))
-        return NULL;
-    if (count == 1)
-        return part[0];
-    dense = outer_product(part, err);
+    const vox_status status = vox_kernel_named(spec, voxel_mm, part, &count, err);
+    if (status)
+        return status;
+    if (count == 1) {
+        *kernel = part[0];
+        return VOX_OK;
+    }
+    *kernel = outer_product(part, err);
     for (int i = 0; i < count; i++)
         vox_tensor_free(part[i]);
-    return dense;
+    return *kernel ? VOX_OK : VOX_ERR_RESOURCE;
 }
 
 static vox_status draw(const kernel_options *o, vox_tensor **weight, vox_tensor **bias,
@@ -102,7 +106,7 @@ static void print_tensor(const vox_tensor *t) {
     putchar('\n');
     const int64_t width = t->shape[t->rank - 1];
     for (int64_t i = 0; i < t->count; i++)
-        printf("%.9g%c", (double)t->data[i], (i + 1) % width ? ' ' : '\n');
+        printf("%.9g%c", (double)t->data[i], (i + 1) % width == 0 ? '\n' : ' ');
 }
 
 static vox_status write_tensors(const kernel_options *o, const vox_tensor *weight,
@@ -122,7 +126,7 @@ static vox_status write_tensors(const kernel_options *o, const vox_tensor *weigh
 static vox_status run(const void *values, int spec_count, char **specs, vox_error *err) {
     const kernel_options *o = values;
     vox_tensor *weight = NULL, *bias = NULL;
-    vox_status status = VOX_OK;
+    vox_status status;
     if (o->list) {
         fputs(vox_kernel_list(), stdout);
         return VOX_OK;
@@ -131,12 +135,10 @@ static vox_status run(const void *values, int spec_count, char **specs, vox_erro
         return cli_fail(err, VOX_ERR_USAGE,
                         "kernel: needs one SPEC, or --init ('--list' lists the "
                         "kernels)");
-    if (o->init != NOT_GIVEN) {
+    if (o->init != NOT_GIVEN)
         status = draw(o, &weight, &bias, err);
-    } else {
-        weight = named(specs[0], o->voxel_mm, err);
-        status = weight ? VOX_OK : err->status;
-    }
+    else
+        status = named(specs[0], o->voxel_mm, &weight, err);
     if (!status)
         status = write_tensors(o, weight, bias, err);
     vox_tensor_free(weight);

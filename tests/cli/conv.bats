@@ -195,7 +195,7 @@ line() {
     gives "0 0.5 1 1.5 2" in.nii -w one.txt --batchnorm plain.safetensors --batchnorm-eps 1
     tensors wide.safetensors running_mean=2:1,1 running_var=2:3,3
     vox conv in.nii -w one.txt --batchnorm wide.safetensors -o no.nii
-    fails 5 "wide.safetensors: running_mean of shape (2) has 2 values, 1 are needed"
+    fails 5 "wide.safetensors: running_mean of shape (2) has 2 values instead of 1"
     tensors half.safetensors running_mean=1:1
     vox conv in.nii -w one.txt --batchnorm half.safetensors -o no.nii
     fails 5 "running_var"

@@ -48,9 +48,10 @@ signalled() {
     mkfifo in.fifo
     mkdir out
     volume in.nii 16,16,16
-    "$VOXCONV" conv - --kernel box:3 -o out/out.nii <in.fifo 2>stderr &
+    # Opened for both ways, the fifo neither blocks here nor ends there.
+    exec 4<>in.fifo
+    "$VOXCONV" conv - --kernel box:3 -o out/out.nii <in.fifo 2>stderr 3>&- 4>&- &
     local pid=$! tries=0
-    exec 4>in.fifo
     head -c 8000 in.nii >&4
     while [ -z "$(ls -A out)" ] && [ $((tries += 1)) -lt 1000 ]; do
         sleep 0.01

@@ -69,7 +69,7 @@ static vox_status add_batchnorm(vox_chain *chain, int64_t channels, const conv_o
         if (!status && t[i] && t[i]->count != expected)
             status =
                 cli_fail(err, VOX_ERR_WEIGHTS,
-                         "%s: %s of shape %s has %" PRId64 " values, %" PRId64 " are needed%s",
+                         "%s: %s of shape %s has %" PRId64 " values instead of %" PRId64 "%s",
                          arrays_path(&a), names[i], shape_text(t[i], shape), t[i]->count, expected,
                          i == EPS ? "" : ", one for each channel of the convolution");
     }

@@ -105,7 +105,7 @@ static vox_status header_bytes(vox_gunzip *g, uint8_t *bytes, int count, vox_err
 }
 
 static vox_status skip_extra(vox_gunzip *g, vox_error *err) {
-    uint8_t b[2];
+    uint8_t b[2] = {0};
     vox_status status = header_bytes(g, b, 2, err);
     for (int left = b[0] | b[1] << 8; status == VOX_OK && left > 0; left--)
         status = header_byte(g, b, err);
@@ -113,7 +113,7 @@ static vox_status skip_extra(vox_gunzip *g, vox_error *err) {
 }
 
 static vox_status skip_string(vox_gunzip *g, vox_error *err) {
-    uint8_t c;
+    uint8_t c = 0;
     vox_status status;
     do
         status = header_byte(g, &c, err);

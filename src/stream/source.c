@@ -93,8 +93,8 @@ static vox_status fill_gunzipped(void *user, uint8_t *buf, size_t room, size_t *
     return vox_gunzip_read(s->gunzip, buf, room, made, err);
 }
 
-static vox_status start(vox_source *s, vox_error *err) {
-    struct stat st;
+static vox_status begin(vox_source *s, vox_error *err) {
+    struct stat st = {0};
     bool gzip = false;
     s->feed.wake = eventfd(0, EFD_CLOEXEC);
     if (s->feed.wake < 0)
@@ -129,7 +129,7 @@ vox_source *vox_source_open(const char *path, vox_status kind, vox_error *err) {
         goto out;
     s->is_stdin = strcmp(path, "-") == 0;
     s->feed.name = s->is_stdin ? "stdin" : s->path;
-    if (start(s, err) == VOX_OK)
+    if (begin(s, err) == VOX_OK)
         return s;
 out:
     vox_source_free(s);

@@ -229,6 +229,25 @@ Test(stream, gunzip_checks_the_header_crc, .init = scratch_make, .fini = scratch
     free(got.p);
 }
 
+/* Stored blocks make the place known: the second block's length is hurt, the first block's 65535
+ * bytes (RFC 1951, 3.2.4) are sound and come before the error. */
+Test(stream, gunzip_gives_what_precedes_the_damage, .init = scratch_make, .fini = scratch_remove) {
+    bytes data = bytes_mixed(100000), packed = zlib_gzip(data, 0, NULL), got;
+    packed.p[10 + 5 + 65535 + 1] ^= 1;
+    file_write(in_scratch(FILE_NAME), packed.p, packed.n);
+    for (int codec = 0; codec < CODECS; codec++) {
+        vox_error err = {0};
+        int64_t trailing;
+        codec_use(codec);
+        cr_assert_eq(read_all(in_scratch(FILE_NAME), 1000, &got, &trailing, &err), VOX_ERR_INPUT);
+        cr_assert_not_null(strstr(err.message, "damaged behind byte 65535 "), "%s", err.message);
+        cr_assert(got.n == 65535 && memcmp(got.p, data.p, got.n) == 0);
+        free(got.p);
+    }
+    free(data.p);
+    free(packed.p);
+}
+
 /* A file of two members cut at any byte is an error, but at the border, where it is one sound
  * member. */
 Test(stream, gunzip_notices_every_cut, .init = scratch_make, .fini = scratch_remove) {
@@ -313,6 +332,33 @@ Test(stream, gunzip_reads_a_pipe_byte_by_byte, .init = scratch_make, .fini = scr
         expect_data(path, 700, both, 0);
         pthread_join(thread, NULL);
     }
+    free(a.p);
+    free(b.p);
+    free(both.p);
+    free(packed.p);
+}
+
+static void send_packet(int fd, const void *p, size_t n) {
+    cr_assert_eq(write(fd, p, n), (ssize_t)n);
+}
+
+/* Input that comes in two parts, parted anywhere: a pipe in packet mode gives one part per read. */
+Test(stream, gunzip_does_not_mind_where_input_is_parted, .timeout = 60) {
+    bytes a = bytes_mixed(2000), b = bytes_mixed(200), both = bytes_join(a, b);
+    bytes packed = bytes_join_free(zlib_gzip(a, 6, NULL), zlib_gzip(b, 6, NULL));
+    for (int codec = 0; codec < CODECS; codec++)
+        for (size_t part = 3; part < packed.n; part++) {
+            int end[2];
+            codec_use(codec);
+            cr_assert_eq(pipe2(end, O_DIRECT), 0);
+            cr_assert_eq(dup2(end[0], 0), 0);
+            send_packet(end[1], packed.p, 2); /* what the source looks at first */
+            send_packet(end[1], packed.p + 2, part - 2);
+            send_packet(end[1], packed.p + part, packed.n - part);
+            close(end[0]);
+            close(end[1]);
+            expect_data("-", 999, both, 0);
+        }
     free(a.p);
     free(b.p);
     free(both.p);

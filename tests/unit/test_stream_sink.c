@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -67,14 +68,24 @@ Test(stream, sink_file_appears_when_published, .init = scratch_make, .fini = scr
     cr_assert_eq(scratch_entries(), 1);
 }
 
-Test(stream, sink_temporary_is_recognisable, .init = scratch_make, .fini = scratch_remove) {
-    vox_sink *s = open_sink(in_scratch("out.nii"), &plain);
-    DIR *d = opendir(scratch);
+/* The length of the one name in the folder that begins with `start`. */
+static size_t length_of_temporary(const char *start) {
+    size_t length = 0;
     int found = 0;
+    DIR *d = opendir(scratch);
     for (struct dirent *e; (e = readdir(d));)
-        found += strncmp(e->d_name, ".out.nii.voxconv-", 17) == 0 && strlen(e->d_name) == 23;
+        if (strncmp(e->d_name, start, strlen(start)) == 0) {
+            length = strlen(e->d_name);
+            found++;
+        }
     closedir(d);
     cr_assert_eq(found, 1);
+    return length;
+}
+
+Test(stream, sink_temporary_is_recognisable, .init = scratch_make, .fini = scratch_remove) {
+    vox_sink *s = open_sink(in_scratch("out.nii"), &plain);
+    cr_assert_eq(length_of_temporary(".out.nii.voxconv-"), 17 + 6);
     vox_sink_free(s);
 }
 
@@ -169,6 +180,8 @@ Test(stream, sink_takes_a_name_as_long_as_names_get, .init = scratch_make, .fini
     strcat(name, "x");
     cr_assert_eq(strlen(name), 255);
     vox_sink *s = open_sink(in_scratch(name), &plain);
+    /* 239 bytes would fit beside ".", ".voxconv-" and 6 letters; 238 are whole characters. */
+    cr_assert_eq(length_of_temporary(".\xc3\xa4"), 1 + 238 + 9 + 6);
     write_text(s, "long");
     close_and_publish(s);
     expect_content(in_scratch(name), "long");
@@ -226,8 +239,11 @@ Test(stream, sink_writes_devices_directly) {
     vox_sink_free(s);
 }
 
+static sem_t alarms;
+
 static void on_alarm(int number) {
     (void)number;
+    sem_post(&alarms);
 }
 
 typedef struct consumer {
@@ -239,14 +255,18 @@ static void *consume(void *argument) {
     consumer *c = argument;
     int fd = open(c->path, O_RDONLY);
     ssize_t n;
-    /* Odd little reads, so that the writer meets a full pipe all the time. */
+    /* The first signal ends a write that filled the pipe, the next come while nothing can be
+     * written. */
+    for (int i = 0; i < 4; i++)
+        while (sem_wait(&alarms) != 0)
+            continue;
     for (size_t at = 0; (n = read(fd, c->data.p + at, 1013)) > 0; at += (size_t)n)
         c->data.n = at + (size_t)n;
     close(fd);
     return NULL;
 }
 
-/* Signals cut writes short while a slow reader keeps the pipe full. */
+/* Signals cut writes short while a reader is slow to begin. */
 Test(stream, sink_writes_a_fifo_through_interruptions, .init = scratch_make, .fini = scratch_remove,
      .timeout = 60) {
     const struct sigaction action = {.sa_handler = on_alarm}; /* without SA_RESTART */
@@ -257,6 +277,7 @@ Test(stream, sink_writes_a_fifo_through_interruptions, .init = scratch_make, .fi
     c.data.n = 0;
     pthread_t thread;
     cr_assert_eq(mkfifo(c.path, 0600), 0);
+    cr_assert_eq(sem_init(&alarms, 0, 0), 0);
     sigemptyset(&alarm_only);
     sigaddset(&alarm_only, SIGALRM);
     pthread_sigmask(SIG_BLOCK, &alarm_only, &before); /* for the consumer, which inherits it */

@@ -201,13 +201,17 @@ Test(stream, source_hands_over_what_has_come, .timeout = 30) {
     vox_source_free(s);
 }
 
-/* The same for gzip: all data of a member is there before its trailer has come. */
+/* The same for gzip: all data of a member is there before its trailer has come. The zeros end
+ * within the last byte or two, in one match or a few, behind the border of the pieces in which the
+ * ring is filled: the library has taken all input in by then and holds output. */
 Test(stream, source_hands_over_what_has_been_gunzipped, .timeout = 30) {
-    bytes data = bytes_mixed(30000), packed = zlib_gzip(data, 6, NULL), read = bytes_new(data.n);
-    for (int codec = 0; codec < CODECS; codec++) {
-        codec_use(codec);
+    const size_t size[] = {30000, (256 << 10) + 1, (256 << 10) + 400, (512 << 10) + 3000};
+    for (int i = 0; i < 4 * CODECS; i++) {
+        bytes data = {calloc(1, size[i % 4]), size[i % 4]}, read = bytes_new(data.n);
+        bytes packed = zlib_gzip(data, 6, NULL);
+        codec_use(i / 4);
         int to = pipe_to_stdin();
-        cr_assert_eq(write(to, packed.p, packed.n - 1), (ssize_t)packed.n - 1);
+        cr_assert_eq(write(to, packed.p, packed.n - 8), (ssize_t)packed.n - 8);
         vox_error err;
         vox_source *s = vox_source_open("-", VOX_ERR_INPUT, &err);
         int64_t got, trailing;
@@ -216,10 +220,10 @@ Test(stream, source_hands_over_what_has_been_gunzipped, .timeout = 30) {
         close(to);
         cr_assert_eq(vox_source_finish(s, &trailing, &err), VOX_ERR_INPUT);
         vox_source_free(s);
+        free(data.p);
+        free(packed.p);
+        free(read.p);
     }
-    free(data.p);
-    free(packed.p);
-    free(read.p);
 }
 
 Test(stream, source_free_does_not_wait_for_a_stalled_producer, .timeout = 30) {

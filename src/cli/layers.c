@@ -82,6 +82,10 @@ static vox_status add_batchnorm(vox_chain *chain, int64_t channels, const conv_o
         status = vox_chain_batchnorm3d(chain, channels, t[MEAN]->data, t[VARIANCE]->data,
                                        t[WEIGHT] ? t[WEIGHT]->data : NULL,
                                        t[BIAS] ? t[BIAS]->data : NULL, eps, err);
+        if (status == VOX_ERR_USAGE) { /* the numbers are the file's */
+            const vox_error refused = *err;
+            status = cli_fail(err, VOX_ERR_WEIGHTS, "%s: %s", arrays_path(&a), refused.message);
+        }
     }
     for (int i = 0; i < COUNT; i++)
         vox_tensor_free(t[i]);

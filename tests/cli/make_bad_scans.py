@@ -161,7 +161,7 @@ FILES = {
     "analyze.hdr": header(1, magic=b"\0\0\0\0", vox_offset=0.0),
     "analyze.img": VOXELS,
     # Grids that do not fit together
-    "other_grid.nii": scan(dim=dims(3, 8, 7, 5)),
+    "other_grid.nii": scan(dim=dims(3, 8, 7, 5), data=VOXELS[:8 * 7 * 5 * 2]),
     "frames.nii": scan(dim=dims(4, 8, 7, 6, 3), data=VOXELS * 3),
 }
 

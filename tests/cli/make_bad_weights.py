@@ -146,7 +146,6 @@ FILES = {
     "four_axes.npy": npy("(1, 3, 3, 3)"),
     "large.npy": npy("(1, 1, 9, 1, 1)", data=ONES[:36]),
     "bias2.npy": npy("(2,)", data=ONES[:8]),
-    "bias_matrix.npy": npy("(1, 1)", data=ONES[:4]),
     "norm.npz": npz([("running_mean.npy", npy("(1,)", data=ONES[:4])),
                      ("running_var.npy", npy("(1,)", data=ONES[:4]))]),
     "norm2.npz": npz([("running_mean.npy", npy("(2,)", data=ONES[:8])),

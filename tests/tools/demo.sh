@@ -21,7 +21,7 @@ picture() {
 echo "voxconv demo: filtered volumes and pictures go to $out/"
 run "$build/voxconv" info data/samples/mri.nii.gz
 
-run "$build/voxconv" conv data/samples/mri.nii.gz --kernel gaussian:3mm -f -o "$out/smooth.nii.gz"
+run "$build/voxconv" conv data/samples/mri.nii.gz --kernel gaussian:2mm -f -o "$out/smooth.nii.gz"
 picture data/samples/mri.nii.gz "$out/smooth.png" "$out/smooth.nii.gz"
 
 run "$build/voxconv" conv data/samples/mri.nii.gz --kernel sobel:x -f -o "$out/edges.nii.gz"

@@ -7,7 +7,7 @@
  * generator of our own, so no libm and no rounding mode has a say; the gzip stream is written as
  * stored blocks, so no version of zlib has one either.
  */
-#include <nifti/nifti1.h>
+#include <nifti1.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -39,8 +39,8 @@ static const ellipsoid head[] = {
     {{180, 40, -60}, {110, 170, 120}, 0, 25, 41, 115},    /* thalamus, left */
     {{0, -560, -420}, {420, 230, 210}, 0, 25, 36, 122},   /* cerebellum */
     {{0, -60, -480}, {120, 140, 330}, 0, 25, 33, 138},    /* brain stem */
-    {{360, 310, 210}, {95, 95, 95}, 0, 25, 72, 205},      /* a lesion that takes up contrast */
-    {{350, 320, 215}, {45, 45, 45}, 0, 25, 18, 60},       /* and its core */
+    {{330, 330, 60}, {95, 95, 95}, 0, 25, 72, 205},       /* a lesion that takes up contrast */
+    {{320, 340, 65}, {45, 45, 45}, 0, 25, 18, 60},        /* and its core */
     {{0, 640, -560}, {140, 170, 150}, 0, 25, -1000, 4},   /* a sinus full of air */
     {{-300, 690, -390}, {125, 125, 125}, 0, 25, 14, 190}, /* eyes */
     {{300, 690, -390}, {125, 125, 125}, 0, 25, 14, 190},

@@ -5,6 +5,6 @@ set -euo pipefail
 build=$1
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-"$build/voxconv" conv -q data/samples/mri.nii.gz --kernel gaussian:3mm -o "$scratch/smooth.nii"
+"$build/voxconv" conv -q data/samples/mri.nii.gz --kernel gaussian:2mm -o "$scratch/smooth.nii"
 "$build/voxconv" conv -q data/samples/mri.nii.gz --kernel sobel:x -o "$scratch/edges.nii"
 "$build/slice_png" data/samples/mri.nii.gz "$2" "$scratch/smooth.nii" "$scratch/edges.nii"

@@ -28,8 +28,11 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Where black and white lie. The sorted copy is of a single slice. */
+/* Where black and white lie, unless the header has said so. The sorted copy is of a single slice.
+ */
 static bool find_window(slice *s) {
+    if (s->high > s->low)
+        return true;
     int64_t count = s->columns * s->rows;
     float *sorted = malloc((size_t)count * sizeof *sorted);
     if (!sorted)
@@ -42,13 +45,16 @@ static bool find_window(slice *s) {
     return true;
 }
 
-static bool read_voxel_size(const char *path, slice *s, vox_error *err) {
+/* What the header says about the picture: the size of a voxel and the display range. */
+static bool read_header(const char *path, slice *s, vox_error *err) {
     vox_input *in = vox_input_open(&path, 1, err);
     if (!in)
         return false;
     const vox_volume_info *info = vox_input_info(in, 0);
     s->column_mm = info->pixdim[1] > 0.0 ? info->pixdim[1] : 1.0;
     s->row_mm = info->pixdim[2] > 0.0 ? info->pixdim[2] : 1.0;
+    s->low = (float)info->cal_min;
+    s->high = (float)info->cal_max;
     vox_input_free(in);
     return true;
 }
@@ -58,7 +64,7 @@ static bool read_slice(const char *path, slice *s, vox_error *err) {
     bool good = false;
     vox_tensor *t = NULL;
     vox_weights *w = vox_weights_open(path, err);
-    if (!w || !(t = vox_weights_get(w, NULL, err)) || !read_voxel_size(path, s, err))
+    if (!w || !(t = vox_weights_get(w, NULL, err)) || !read_header(path, s, err))
         goto out;
     s->columns = t->rank > 0 ? t->shape[t->rank - 1] : 1;
     s->rows = t->rank > 1 ? t->shape[t->rank - 2] : 1;

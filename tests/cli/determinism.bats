@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# One arithmetic: the bytes of the output do not know how many threads, which instruction set, what slab height
+# and what kind of input they were made with. The layers are chosen so that slabs, phases of a stride, halos of a
+# dilation, borders and pooling windows all have their seams somewhere.
+
+setup_file() {
+    : "${VOXCONV:=$BATS_TEST_DIRNAME/../../build/voxconv}"
+    export VOXCONV
+    samples=$BATS_TEST_DIRNAME/../../data/samples
+    # A plain file, a gzip and a pipe of the same voxels, of odd sizes along every axis.
+    "$VOXCONV" conv "$samples/mri.nii.gz" --kernel box:2 -p valid -o "$BATS_FILE_TMPDIR/scan.nii" -q
+    gzip -c "$BATS_FILE_TMPDIR/scan.nii" >"$BATS_FILE_TMPDIR/scan.nii.gz"
+    "$VOXCONV" conv "$samples/frames.nii.gz" --kernel identity -o "$BATS_FILE_TMPDIR/frames.nii" -q
+    gzip -c "$BATS_FILE_TMPDIR/frames.nii" >"$BATS_FILE_TMPDIR/frames.nii.gz"
+    "$VOXCONV" --version | sed -n 's/.*can run: \(.*\))/\1/p' >"$BATS_FILE_TMPDIR/isas"
+}
+
+# The layers, one a line: input, then options.
+layers() {
+    cat <<'LAYERS'
+scan --init torch --seed 1 -k 3 -p 1 --out-channels 5
+scan --init torch --seed 2 -k 3,2,5 -s 2,3,2 -p 1,0,2 --out-channels 3
+scan --init torch --seed 3 -k 3 --dilation 2,3,1 -p 2,3,1 --padding-mode reflect
+scan --init torch --seed 4 -k 5,3,4 -p 2,1,3 --padding-mode circular --out-channels 2
+scan --init torch --seed 5 -k 3 -p same --padding-mode replicate --dilation 2
+scan --init torch --seed 6 -k 3 -s 2 -p same_upper --out-channels 4 --activation relu --max-pool 3:stride=2:padding=1:ceil_mode
+scan --init torch --seed 7 -k 2 --out-channels 3 --activation softmax --avg-pool 2,3,2:ceil_mode
+scan --kernel gaussian:3mm
+scan --kernel box:3 --datatype int16
+frames --init torch --seed 8 -k 3 -p 1 --time channels --out-channels 2
+frames --init torch --seed 9 -k 3 -p 1 --time batch --out-channels 2
+LAYERS
+}
+
+# Runs every layer with the further options given and compares with the first run's bytes. ${input} decides
+# what the command reads.
+compare_all() {
+    local what="$*" index=0 scan options source
+    while read -r scan options; do
+        index=$((index + 1))
+        local want=$BATS_FILE_TMPDIR/want$index.nii got=$BATS_TEST_TMPDIR/got.nii
+        source=$BATS_FILE_TMPDIR/$scan.nii
+        # shellcheck disable=SC2086 # words of a line
+        [ -e "$want" ] || "$VOXCONV" conv "$source" $options -j 1 --isa portable --slab 1 -q -o "$want" </dev/null
+        echo "$scan $options $what (${input:-file})"
+        # shellcheck disable=SC2086
+        case ${input:-file} in
+        file) "$VOXCONV" conv "$source" $options "$@" -q -f -o "$got" </dev/null ;;
+        gzip) "$VOXCONV" conv "$source.gz" $options "$@" -q -f -o "$got" </dev/null ;;
+        pipe) cat "$source" | "$VOXCONV" conv - $options "$@" -q -o - >"$got" ;;
+        gzip_pipe) cat "$source.gz" | "$VOXCONV" conv - $options "$@" -q -z 1 -o - | gunzip >"$got" ;;
+        esac
+        cmp "$want" "$got"
+    done < <(layers)
+    [ "$index" -eq 11 ]
+}
+
+@test "1, 2, 3 and 8 threads" {
+    for threads in 1 2 3 8; do
+        compare_all -j "$threads"
+    done
+}
+
+@test "every instruction set of this machine, by option and by environment" {
+    read -ra isas <"$BATS_FILE_TMPDIR/isas"
+    echo "isas: ${isas[*]}"
+    [ "${#isas[@]}" -ge 1 ]
+    for isa in "${isas[@]}"; do
+        compare_all --isa "$isa" -j 2
+    done
+    for isa in "${isas[@]}"; do
+        VOXCONV_ISA=$isa "$VOXCONV" --version | grep -q "instruction set: $isa "
+        VOXCONV_ISA=$isa compare_all
+    done
+}
+
+@test "slabs of 1, 2 and 7 planes and the whole volume" {
+    for planes in 1 2 7 1000; do
+        compare_all --slab "$planes"
+    done
+}
+
+@test "gzip, a pipe, and gzip through a pipe in and out" {
+    for input in gzip pipe gzip_pipe; do
+        compare_all
+    done
+}
+
+@test "the compressed bytes do not depend on the threads" {
+    for threads in 1 2 3 8; do
+        "$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" --kernel gaussian:2mm -j "$threads" -f -o "$BATS_TEST_TMPDIR/$threads.nii.gz"
+        cmp "$BATS_TEST_TMPDIR/1.nii.gz" "$BATS_TEST_TMPDIR/$threads.nii.gz"
+    done
+}

@@ -1,7 +1,8 @@
 /* convert.c - the loops behind convert.h: one pair of functions a storage type, made by macros.
  *
- * Each loop is written so that the compiler vectorises it (no calls, no early exits, `omp simd`). Machine
- * byte order without interleaving has a loop of its own: nearly every file is read through it.
+ * Each loop is written so that the compiler vectorises it (no calls, no early exits, `omp simd`).
+ * Machine byte order without interleaving has a loop of its own: nearly every file is read through
+ * it.
  */
 #include "volume/convert.h"
 
@@ -58,8 +59,9 @@ DEFINE_READING(int64, int64_t, uint64_t, __builtin_bswap64)
 DEFINE_READING(float32, float, uint32_t, __builtin_bswap32)
 DEFINE_READING(float64, double, uint64_t, __builtin_bswap64)
 
-/* Integers of up to 32 bits. Adding and subtracting 1.5 * 2^52 leaves no bits for a fraction, so it rounds
- * half to even wherever |v| < 2^51; beyond that the value is far outside of the range either way. */
+/* Integers of up to 32 bits. Adding and subtracting 1.5 * 2^52 leaves no bits for a fraction, so it
+ * rounds half to even wherever |v| < 2^51; beyond that the value is far outside of the range either
+ * way. */
 #define DEFINE_STORE_INT(NAME, TYPE, WIDE, LOW, HIGH)                                              \
     static int64_t store_##NAME(const float *row, int64_t n, int64_t step, const vox_scaling *s,   \
                                 unsigned char *p) {                                                \
@@ -79,7 +81,8 @@ DEFINE_READING(float64, double, uint64_t, __builtin_bswap64)
         return clamped;                                                                            \
     }
 
-/* 64-bit integers: HIGH is the first double above the range, for the largest one inside is no double. */
+/* 64-bit integers: HIGH is the first double above the range, for the largest one inside is no
+ * double. */
 #define DEFINE_STORE_INT64(NAME, TYPE, LOW, HIGH, LEAST, MOST)                                     \
     static int64_t store_##NAME(const float *row, int64_t n, int64_t step, const vox_scaling *s,   \
                                 unsigned char *p) {                                                \

@@ -1,12 +1,12 @@
 /* convert.h - rows of stored values to float32 and back.
  *
- * Reading: a value x becomes x*scl_slope + scl_inter, product and sum each rounded to double and the result
- * to float32, as numpy does in float64; without scaling it is rounded to float32 once (float32 keeps its
- * bits, NaN payloads included). Writing: (y - scl_inter)/scl_slope in double; integer types then round half
- * to even and clamp to their range, NaN becomes 0.
+ * Reading: a value x becomes x*scl_slope + scl_inter, product and sum each rounded to double and
+ * the result to float32, as numpy does in float64; without scaling it is rounded to float32 once
+ * (float32 keeps its bits, NaN payloads included). Writing: (y - scl_inter)/scl_slope in double;
+ * integer types then round half to even and clamp to their range, NaN becomes 0.
  *
- * A row is `n` voxels that lie one after the other; `component` chooses one of a voxel's interleaved values.
- * All functions may be called from several threads.
+ * A row is `n` voxels that lie one after the other; `component` chooses one of a voxel's
+ * interleaved values. All functions may be called from several threads.
  */
 #ifndef VOX_VOLUME_CONVERT_H
 #define VOX_VOLUME_CONVERT_H

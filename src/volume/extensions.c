@@ -1,8 +1,8 @@
 /* extensions.c - header extensions: read as they are, checked, counted.
  *
- * An extension is esize (int32, itself and ecode included), ecode (int32) and esize - 8 bytes that mean
- * something to the program that wrote them. They are carried to the output byte for byte; esize and ecode
- * follow the byte order of the header.
+ * An extension is esize (int32, itself and ecode included), ecode (int32) and esize - 8 bytes that
+ * mean something to the program that wrote them. They are carried to the output byte for byte;
+ * esize and ecode follow the byte order of the header.
  */
 #include "volume/extensions.h"
 
@@ -27,7 +27,8 @@ vox_status vox_source_skip(vox_source *s, int64_t bytes, vox_error *err) {
     return VOX_OK;
 }
 
-/* Reads up to `limit` bytes to memory that grows with what really comes, not with what is promised. */
+/* Reads up to `limit` bytes to memory that grows with what really comes, not with what is promised.
+ */
 static vox_status read_area(vox_source *s, int64_t limit, unsigned char **area, int64_t *bytes,
                             vox_error *err) {
     int64_t capacity = 0, got = 0;
@@ -64,8 +65,8 @@ static bool all_zero(const unsigned char *p, int64_t n) {
     return n == 0;
 }
 
-/* Walks the area, swapping esize and ecode where needed; with `h->extension_code` allocated (the second
- * walk, when they are swapped already) notes what it finds. */
+/* Walks the area, swapping esize and ecode where needed; with `h->extension_code` allocated (the
+ * second walk, when they are swapped already) notes what it finds. */
 static vox_status walk(const char *path, vox_header *h, int64_t area, bool swap, vox_error *err) {
     int64_t at = 0;
     int n = 0;
@@ -81,10 +82,10 @@ static vox_status walk(const char *path, vox_header *h, int64_t area, bool swap,
             nifti_swap_4bytes(2, p);
         }
         const int32_t esize = word(p);
-        const char *reason = esize < 16              ? "an extension has at least 16 bytes"
-                             : esize % 16 != 0       ? "not a multiple of 16"
-                             : esize > area - at     ? "reaches past the header's end"
-                                                     : NULL;
+        const char *reason = esize < 16          ? "an extension has at least 16 bytes"
+                             : esize % 16 != 0   ? "not a multiple of 16"
+                             : esize > area - at ? "reaches past the header's end"
+                                                 : NULL;
         if (reason)
             return vox_fail(err, VOX_ERR_INPUT,
                             "%s: extension %d: esize=%d: %s (it starts %lld bytes before the end)",
@@ -126,7 +127,8 @@ vox_status vox_extensions_read(vox_source *s, vox_header *h, vox_error *err) {
                             "%s: vox_offset=%lld: past the end of the file, which has %lld bytes",
                             path, (long long)h->vox_offset, (long long)(header + got));
     }
-    /* esize is an int32, and no program writes more than a few MB: 2 GiB bound what a hostile file holds. */
+    /* esize is an int32, and no program writes more than a few MB: 2 GiB bound what a hostile file
+     * holds. */
     const int64_t area = h->pair ? INT32_MAX : h->vox_offset - header - VOX_EXTENDER_BYTES;
     if (h->extender[0] == 0)
         return h->pair ? vox_source_finish(s, &trailing, err) : vox_source_skip(s, area, err);
@@ -136,9 +138,10 @@ vox_status vox_extensions_read(vox_source *s, vox_header *h, vox_error *err) {
         return status;
     if (!h->pair && got < area)
         return got == INT32_MAX
-                   ? vox_fail(err, VOX_ERR_UNSUPPORTED,
-                              "%s: vox_offset=%lld: extensions of more than 2 GiB are not supported",
-                              path, (long long)h->vox_offset)
+                   ? vox_fail(
+                         err, VOX_ERR_UNSUPPORTED,
+                         "%s: vox_offset=%lld: extensions of more than 2 GiB are not supported",
+                         path, (long long)h->vox_offset)
                    : vox_fail(err, VOX_ERR_INPUT,
                               "%s: vox_offset=%lld: past the end of the file, which has %lld bytes",
                               path, (long long)h->vox_offset,

@@ -10,7 +10,8 @@ static nifti_dmat44 qform_matrix(const nifti_2_header *h) {
                                    h->pixdim[3], h->pixdim[0]);
 }
 
-/* Copies of srow_x, srow_y and srow_z in one piece: the fields of a packed header have no alignment. */
+/* Copies of srow_x, srow_y and srow_z in one piece: the fields of a packed header have no
+ * alignment. */
 static void get_srow(const nifti_2_header *h, double m[3][4]) {
     memcpy(m[0], h->srow_x, sizeof h->srow_x);
     memcpy(m[1], h->srow_y, sizeof h->srow_y);

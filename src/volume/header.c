@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The fields that both versions have and that differ in type; vox_offset, a float in NIfTI-1, is handled apart. */
-#define COMMON_FIELDS(FIELD, ARRAY)                                                              \
+/* The fields that both versions have and that differ in type; vox_offset, a float in NIfTI-1, is
+ * handled apart. */
+#define COMMON_FIELDS(FIELD, ARRAY)                                                                \
     FIELD(datatype)                                                                                \
     FIELD(bitpix)                                                                                  \
     ARRAY(dim, 8)                                                                                  \
@@ -67,7 +68,7 @@ void vox_header_narrow(const nifti_2_header *before, const nifti_2_header *after
         to->f = after->f;
 #define NARROW_ARRAY(f, n)                                                                         \
     for (int i = 0; i < n; i++)                                                                    \
-        NARROW(f[i])
+    NARROW(f[i])
     COMMON_FIELDS(NARROW, NARROW_ARRAY)
     NARROW(vox_offset)
 #undef NARROW
@@ -90,11 +91,12 @@ vox_status vox_header_check_size(const char *path, const vox_header *h, int64_t 
                         "%s: vox_offset=%lld: past the end of the file, which has %lld bytes", path,
                         (long long)h->vox_offset, (long long)length);
     if (h->vox_offset + h->data_bytes > length)
-        return vox_fail(err, VOX_ERR_INPUT,
-                        "%s: size=%lld: too short, the header promises %lld bytes (vox_offset %lld and "
-                        "%lld of voxels)",
-                        path, (long long)length, (long long)(h->vox_offset + h->data_bytes),
-                        (long long)h->vox_offset, (long long)h->data_bytes);
+        return vox_fail(
+            err, VOX_ERR_INPUT,
+            "%s: size=%lld: too short, the header promises %lld bytes (vox_offset %lld and "
+            "%lld of voxels)",
+            path, (long long)length, (long long)(h->vox_offset + h->data_bytes),
+            (long long)h->vox_offset, (long long)h->data_bytes);
     return VOX_OK;
 }
 
@@ -107,8 +109,9 @@ static vox_status read_all(vox_source *s, void *buf, int64_t want, int64_t heade
     if (status)
         return status;
     if (got < want)
-        return vox_fail(err, VOX_ERR_INPUT, "%s: size=%lld: shorter than a NIfTI header of %lld bytes",
-                        vox_path_text(vox_source_path(s)), (long long)(before + got), (long long)header_bytes);
+        return vox_fail(
+            err, VOX_ERR_INPUT, "%s: size=%lld: shorter than a NIfTI header of %lld bytes",
+            vox_path_text(vox_source_path(s)), (long long)(before + got), (long long)header_bytes);
     return VOX_OK;
 }
 
@@ -134,11 +137,12 @@ static vox_status check_magic2(const char *path, vox_header *h, vox_error *err) 
         return vox_fail(err, VOX_ERR_INPUT, "%s: magic=\"%.4s\": NIfTI-2 has \"n+2\" or \"ni2\"",
                         path, m);
     if (memcmp(m + 4, "\r\n\032\n", 4) != 0)
-        return vox_fail(err, VOX_ERR_INPUT,
-                        "%s: magic=%02x %02x %02x %02x in bytes 8 to 11: NIfTI-2's signature is 0d 0a "
-                        "1a 0a; the file was damaged by a text-mode transfer",
-                        path, (unsigned char)m[4], (unsigned char)m[5], (unsigned char)m[6],
-                        (unsigned char)m[7]);
+        return vox_fail(
+            err, VOX_ERR_INPUT,
+            "%s: magic=%02x %02x %02x %02x in bytes 8 to 11: NIfTI-2's signature is 0d 0a "
+            "1a 0a; the file was damaged by a text-mode transfer",
+            path, (unsigned char)m[4], (unsigned char)m[5], (unsigned char)m[6],
+            (unsigned char)m[7]);
     h->pair = m[1] == 'i';
     return VOX_OK;
 }
@@ -154,10 +158,11 @@ static vox_status read_raw(vox_source *s, vox_header *h, vox_error *err) {
     const int32_t other = (int32_t)__builtin_bswap32((uint32_t)size);
     h->swapped = other == VOX_NIFTI1_BYTES || other == VOX_NIFTI2_BYTES;
     if (!h->swapped && size != VOX_NIFTI1_BYTES && size != VOX_NIFTI2_BYTES)
-        return vox_fail(err, VOX_ERR_INPUT,
-                        "%s: sizeof_hdr=%d: no NIfTI file, which has 348 or 540 here in either byte "
-                        "order",
-                        path, (int)size);
+        return vox_fail(
+            err, VOX_ERR_INPUT,
+            "%s: sizeof_hdr=%d: no NIfTI file, which has 348 or 540 here in either byte "
+            "order",
+            path, (int)size);
     const int32_t bytes = h->swapped ? other : size;
     status = read_all(s, buf + sizeof size, bytes - (int64_t)sizeof size, bytes, sizeof size, err);
     if (status)
@@ -180,8 +185,8 @@ static vox_status check_type(const char *path, vox_header *h, vox_error *err) {
     const int code = h->wide.datatype;
     h->type = vox_datatype_find(code);
     if (!h->type && vox_datatype_not_served(code))
-        return vox_fail(err, VOX_ERR_UNSUPPORTED, "%s: datatype=%d: %s voxels are not supported", path,
-                        code, vox_datatype_not_served(code));
+        return vox_fail(err, VOX_ERR_UNSUPPORTED, "%s: datatype=%d: %s voxels are not supported",
+                        path, code, vox_datatype_not_served(code));
     if (!h->type)
         return vox_fail(err, VOX_ERR_INPUT, "%s: datatype=%d: no type that NIfTI defines", path,
                         code);
@@ -214,11 +219,11 @@ static vox_status check_dims(const char *path, vox_header *h, vox_error *err) {
 static vox_status check_offset(const char *path, vox_header *h, vox_error *err) {
     if (h->version == 1) {
         const float v = h->raw1.vox_offset;
-        const char *reason = !isfinite(v)      ? "not finite"
-                             : v < 0           ? "negative"
-                             : v != truncf(v)  ? "not a whole number of bytes"
-                             : v >= 0x1p63f    ? "beyond any file"
-                                               : NULL;
+        const char *reason = !isfinite(v)     ? "not finite"
+                             : v < 0          ? "negative"
+                             : v != truncf(v) ? "not a whole number of bytes"
+                             : v >= 0x1p63f   ? "beyond any file"
+                                              : NULL;
         if (reason)
             return vox_fail(err, VOX_ERR_INPUT, "%s: vox_offset=%g: %s", path, (double)v, reason);
     }
@@ -226,17 +231,17 @@ static vox_status check_offset(const char *path, vox_header *h, vox_error *err) 
     if (h->vox_offset < 0)
         return vox_fail(err, VOX_ERR_INPUT, "%s: vox_offset=%lld: negative", path,
                         (long long)h->vox_offset);
-    const int64_t least = h->pair ? 0
-                                  : VOX_EXTENDER_BYTES + (h->version == 1 ? VOX_NIFTI1_BYTES
-                                                                          : VOX_NIFTI2_BYTES);
+    const int64_t least =
+        h->pair ? 0 : VOX_EXTENDER_BYTES + (h->version == 1 ? VOX_NIFTI1_BYTES : VOX_NIFTI2_BYTES);
     if (h->vox_offset < least)
         return vox_fail(err, VOX_ERR_INPUT,
                         "%s: vox_offset=%lld: inside the header, which takes %lld bytes", path,
                         (long long)h->vox_offset, (long long)least);
     int64_t end;
     if (!vox_add(h->vox_offset, h->data_bytes, &end))
-        return vox_fail(err, VOX_ERR_INPUT, "%s: vox_offset=%lld: the voxels would exceed 2^63 bytes",
-                        path, (long long)h->vox_offset);
+        return vox_fail(err, VOX_ERR_INPUT,
+                        "%s: vox_offset=%lld: the voxels would exceed 2^63 bytes", path,
+                        (long long)h->vox_offset);
     return VOX_OK;
 }
 

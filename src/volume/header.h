@@ -1,8 +1,8 @@
 /* header.h - a NIfTI header: read from a byte source, checked, and kept as it is.
  *
- * Every number of the file is checked here before anything is computed from it; nifticlib is handed only
- * what has passed. The header of the file's own version is kept byte for byte (in machine order), so that
- * what is not changed on purpose reaches the output exactly.
+ * Every number of the file is checked here before anything is computed from it; nifticlib is handed
+ * only what has passed. The header of the file's own version is kept byte for byte (in machine
+ * order), so that what is not changed on purpose reaches the output exactly.
  */
 #ifndef VOX_VOLUME_HEADER_H
 #define VOX_VOLUME_HEADER_H
@@ -29,23 +29,25 @@ typedef struct vox_header {
     int64_t dim[8]; /* [0] is the rank; axes beyond it are 1 */
     int64_t vox_offset, data_bytes;
     unsigned char extender[VOX_EXTENDER_BYTES];
-    unsigned char *extensions; /* owned: all of them, esize and ecode in machine order, edata as it is */
+    unsigned char
+        *extensions; /* owned: all of them, esize and ecode in machine order, edata as it is */
     int64_t extensions_bytes;
     int extension_count;
     int *extension_code;      /* owned */
     int64_t *extension_bytes; /* owned: esize */
 } vox_header;
 
-/* Reads and checks a header. A single file's source then stands on its first voxel (vox_offset); a pair's
- * header file is read to its end. Errors: VOX_ERR_INPUT "FILE: field=value: reason"; VOX_ERR_UNSUPPORTED for
- * ANALYZE and datatypes that are not served. h is to be cleared with vox_header_clear() either way. */
+/* Reads and checks a header. A single file's source then stands on its first voxel (vox_offset); a
+ * pair's header file is read to its end. Errors: VOX_ERR_INPUT "FILE: field=value: reason";
+ * VOX_ERR_UNSUPPORTED for ANALYZE and datatypes that are not served. h is to be cleared with
+ * vox_header_clear() either way. */
 vox_status vox_header_read(vox_source *s, vox_header *h, vox_error *err);
 void vox_header_clear(vox_header *h);
 
 /* The values of a NIfTI-1 header in NIfTI-2's types, sizeof_hdr and magic included: exact. */
 void vox_header_widen(const nifti_1_header *from, nifti_2_header *to);
-/* Copies the fields in which `after` differs from `before` into a NIfTI-1 header, and nothing else: what was
- * not changed keeps its bits. sizeof_hdr and magic are left alone. */
+/* Copies the fields in which `after` differs from `before` into a NIfTI-1 header, and nothing else:
+ * what was not changed keeps its bits. sizeof_hdr and magic are left alone. */
 void vox_header_narrow(const nifti_2_header *before, const nifti_2_header *after,
                        nifti_1_header *to);
 

@@ -1,4 +1,5 @@
-/* input.c - opens NIfTI files, checks that they lie on one grid, and tells what their headers say. */
+/* input.c - opens NIfTI files, checks that they lie on one grid, and tells what their headers say.
+ */
 #include "volume/input.h"
 
 #include "volume/geometry.h"
@@ -91,8 +92,8 @@ static void fill_info(vox_file *f) {
 static vox_status open_file(vox_file *f, const char *path, vox_error *err) {
     char *header_path = NULL;
     vox_status status = VOX_ERR_RESOURCE;
-    vox_error local;
-    err = err ? err : &local;
+    vox_error local = {.status = VOX_OK};
+    err = err ? err : &local; /* its status is asked for below */
     f->path = vox_strdup(path, err);
     if (!f->path || (status = vox_pair_header_name(path, &header_path, err)))
         goto out;
@@ -110,8 +111,8 @@ static vox_status open_file(vox_file *f, const char *path, vox_error *err) {
             goto out;
     } else if (header_path) {
         status = vox_fail(err, VOX_ERR_INPUT,
-                          "%s: magic=\"n+%d\": a file of its own, not the header of %s", header_path,
-                          f->header.version, path);
+                          "%s: magic=\"n+%d\": a file of its own, not the header of %s",
+                          header_path, f->header.version, path);
         goto out;
     }
     fill_info(f);
@@ -130,8 +131,8 @@ static int differing_axis(const vox_header *a, const vox_header *b) {
     return 0;
 }
 
-/* Affines may differ by 1e-3 of a voxel in each column: float32 headers of one scan, written by different
- * programs or once as sform and once as qform, differ by less. */
+/* Affines may differ by 1e-3 of a voxel in each column: float32 headers of one scan, written by
+ * different programs or once as sform and once as qform, differ by less. */
 static bool same_column(const double a[3][4], const double b[3][4], int column) {
     double smallest = INFINITY, difference = 0;
     for (int c = 0; c < 3; c++)
@@ -146,16 +147,16 @@ static vox_status check_grid(const vox_file *a, const vox_file *b, vox_error *er
     if (axis)
         return vox_fail(err, VOX_ERR_INPUT,
                         "%s: dim[%d]=%lld: %s has %lld; files stacked as channels share one grid",
-                        vox_path_text(b->path), axis, (long long)b->header.dim[axis], vox_path_text(a->path),
-                        (long long)a->header.dim[axis]);
+                        vox_path_text(b->path), axis, (long long)b->header.dim[axis],
+                        vox_path_text(a->path), (long long)a->header.dim[axis]);
     for (int c = 0; c < 4; c++)
         if (!same_column(a->info.affine, b->info.affine, c)) {
             const double(*m)[4] = b->info.affine, (*n)[4] = a->info.affine;
             return vox_fail(err, VOX_ERR_INPUT,
                             "%s: %s column %d=(%g, %g, %g): %s has (%g, %g, %g); files stacked as "
                             "channels share one grid",
-                            vox_path_text(b->path), b->info.affine_source, c, m[0][c], m[1][c], m[2][c], vox_path_text(a->path),
-                            n[0][c], n[1][c], n[2][c]);
+                            vox_path_text(b->path), b->info.affine_source, c, m[0][c], m[1][c],
+                            m[2][c], vox_path_text(a->path), n[0][c], n[1][c], n[2][c]);
         }
     return VOX_OK;
 }

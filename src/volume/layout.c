@@ -24,8 +24,8 @@ static vox_status no_fit(const vox_input *in, int64_t wanted, int64_t fixed, vox
         snprintf(about, sizeof about,
                  " (t=%lld frames are filtered one by one; --time channels makes them channels)",
                  (long long)t);
-    return vox_fail(err, VOX_ERR_USAGE, "%s: the layer wants %lld input channels, %s %s %lld%s", path,
-                    (long long)wanted, path, whose, (long long)fixed, about);
+    return vox_fail(err, VOX_ERR_USAGE, "%s: the layer wants %lld input channels, %s %s %lld%s",
+                    path, (long long)wanted, path, whose, (long long)fixed, about);
 }
 
 vox_status vox_input_layout(const vox_input *in, int64_t in_channels, vox_time time,

@@ -1,23 +1,21 @@
 /* out_header.c - derives the output's header from the input's.
  *
- * The first input's header is kept byte for byte, in machine byte order, in its own NIfTI version. These
- * fields change, and no others:
+ * The first input's header is kept byte for byte, in machine byte order, in its own NIfTI version.
+ * These fields change, and no others:
  *
  *   datatype, bitpix         to the output's type
- *   scl_slope, scl_inter     to 1 and 0 where the input's scaling was applied or is not finite (the stored
- *                            values are the real ones now); kept with the input's own type
- *   vox_offset, magic        as the form (single file or pair) and the extensions need; padding between the
- *                            header and the voxels is not kept
- *   dim[1..3], pixdim[1..3], where sizes, stride or origin change: the output voxel o lies at input index
- *   qoffset, srow            o*stride + origin
- *   dim[0], dim[4], dim[5],  where channels appear or vanish: several output channels go to the axis that the
- *   pixdim[4], pixdim[5]     input's came from, else to t where it is free, else to u; an axis that the input
- *                            did not have gets pixdim 1
- *   slice_start, slice_end,  to 0 where the slice axis (z where dim_info names none) is resampled: its
- *   slice_code,              timing no longer describes the slices
- *   slice_duration
- *   sizeof_hdr and the       where a size exceeds 32767, or a vox_offset is no float32, NIfTI-1 becomes NIfTI-2;
- *   layout                   the fields that only NIfTI-1 has (db_name, glmax, ...) are left behind
+ *   scl_slope, scl_inter     to 1 and 0 where the input's scaling was applied or is not finite (the
+ * stored values are the real ones now); kept with the input's own type vox_offset, magic        as
+ * the form (single file or pair) and the extensions need; padding between the header and the voxels
+ * is not kept dim[1..3], pixdim[1..3], where sizes, stride or origin change: the output voxel o
+ * lies at input index qoffset, srow            o*stride + origin dim[0], dim[4], dim[5],  where
+ * channels appear or vanish: several output channels go to the axis that the pixdim[4], pixdim[5]
+ * input's came from, else to t where it is free, else to u; an axis that the input did not have
+ * gets pixdim 1 slice_start, slice_end,  to 0 where the slice axis (z where dim_info names none) is
+ * resampled: its slice_code,              timing no longer describes the slices slice_duration
+ *   sizeof_hdr and the       where a size exceeds 32767, or a vox_offset is no float32, NIfTI-1
+ * becomes NIfTI-2; layout                   the fields that only NIfTI-1 has (db_name, glmax, ...)
+ * are left behind
  */
 #include "volume/out_header.h"
 
@@ -36,8 +34,8 @@ static vox_status choose_type(const vox_header *h, const vox_output *o, vox_out_
                         o->path, o->datatype);
     if (out->type->components > 1 && out->type->components != channels)
         return vox_fail(err, VOX_ERR_USAGE,
-                        "%s: datatype=%s: holds %d channels a voxel, the output has %lld%s", o->path,
-                        out->type->name, out->type->components, (long long)channels,
+                        "%s: datatype=%s: holds %d channels a voxel, the output has %lld%s",
+                        o->path, out->type->name, out->type->components, (long long)channels,
                         o->split ? " a file" : "");
     out->scaling = (vox_scaling){.slope = 1};
     if (keep)

@@ -5,20 +5,21 @@
 #include "volume/layout.h"
 #include "volume/volume.h"
 
-/* A header ready to be written: the bytes in front of the voxels (single file) or of the .hdr file. */
+/* A header ready to be written: the bytes in front of the voxels (single file) or of the .hdr file.
+ */
 typedef struct vox_out_header {
     int version;
     const vox_datatype *type;
     vox_scaling scaling;   /* from float to stored values */
     vox_plane_order order; /* of one output file's planes; channels 1 where they are interleaved */
     int64_t vox_offset, data_bytes;
-    int64_t header_bytes; /* 348 or 540 */
+    int64_t header_bytes;                                       /* 348 or 540 */
     unsigned char bytes[VOX_NIFTI2_BYTES + VOX_EXTENDER_BYTES]; /* header and extender */
 } vox_out_header;
 
-/* The header of each output file (all are alike): from the first input, for o->channels channels or, with
- * o->split, one. Errors: VOX_ERR_USAGE for a datatype that does not hold the channels, VOX_ERR_UNSUPPORTED
- * for unknown types and impossible sizes. */
+/* The header of each output file (all are alike): from the first input, for o->channels channels
+ * or, with o->split, one. Errors: VOX_ERR_USAGE for a datatype that does not hold the channels,
+ * VOX_ERR_UNSUPPORTED for unknown types and impossible sizes. */
 vox_status vox_out_header_make(const vox_input *in, const vox_output *o, bool pair,
                                vox_out_header *out, vox_error *err);
 

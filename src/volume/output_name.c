@@ -1,4 +1,5 @@
-/* output_name.c - the table of endings, and the names of a pair's halves and of a file per channel. */
+/* output_name.c - the table of endings, and the names of a pair's halves and of a file per channel.
+ */
 #include "volume/output_name.h"
 
 #include <stdlib.h>
@@ -11,7 +12,8 @@ typedef struct ending {
     bool pair, gzip;
 } ending;
 
-/* Longer endings first: ".nii" would not match ".nii.gz", but the order should not matter to the reader. */
+/* Longer endings first: ".nii" would not match ".nii.gz", but the order should not matter to the
+ * reader. */
 static const ending endings[] = {
     {".nii.gz", false, true}, {".hdr.gz", true, true}, {".img.gz", true, true},
     {".nii", false, false},   {".hdr", true, false},   {".img", true, false},
@@ -44,10 +46,11 @@ static const ending *default_ending(const char *path, vox_error *err) {
     for (size_t i = 0; i < sizeof fsl_types / sizeof fsl_types[0]; i++)
         if (strcmp(type, fsl_types[i].type) == 0)
             return &fsl_types[i].ending;
-    vox_fail(err, VOX_ERR_USAGE,
-             "%s: FSLOUTPUTTYPE=%s: not one of NIFTI, NIFTI_GZ, NIFTI_PAIR, NIFTI_PAIR_GZ (a name that "
-             "ends in .nii.gz does without it)",
-             path, type);
+    vox_fail(
+        err, VOX_ERR_USAGE,
+        "%s: FSLOUTPUTTYPE=%s: not one of NIFTI, NIFTI_GZ, NIFTI_PAIR, NIFTI_PAIR_GZ (a name that "
+        "ends in .nii.gz does without it)",
+        path, type);
     return NULL;
 }
 
@@ -64,7 +67,8 @@ static char *compose(const char *path, size_t stem, int64_t channel, const char 
     return name;
 }
 
-/* Names of a pair: the ending as it was given, and its other half with "hdr" and "img" exchanged. */
+/* Names of a pair: the ending as it was given, and its other half with "hdr" and "img" exchanged.
+ */
 static vox_status name_files(const char *path, size_t stem, int64_t channel, const char *tail,
                              vox_output_name *name, vox_error *err) {
     name->header = compose(path, stem, channel, tail, err);

@@ -11,7 +11,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-/* The length of `path` up to the ending ".EXT" or ".EXT.gz" in either case; 0 where it has another. */
+/* The length of `path` up to the ending ".EXT" or ".EXT.gz" in either case; 0 where it has another.
+ */
 static size_t stem_length(const char *path, const char *extension) {
     size_t n = strlen(path);
     if (n > 3 && strcasecmp(path + n - 3, ".gz") == 0)
@@ -63,10 +64,11 @@ vox_status vox_pair_open_data(vox_file *f, const char *header_path, vox_error *e
     const size_t stem = stem_length(header_path, ".hdr");
     vox_status status;
     if (!stem)
-        return vox_fail(err, VOX_ERR_INPUT,
-                        "%s: magic=\"%s\": the voxels are in a second file, which cannot be found from "
-                        "this name (a pair is called NAME.hdr and NAME.img)",
-                        vox_path_text(header_path), f->header.version == 1 ? "ni1" : "ni2");
+        return vox_fail(
+            err, VOX_ERR_INPUT,
+            "%s: magic=\"%s\": the voxels are in a second file, which cannot be found from "
+            "this name (a pair is called NAME.hdr and NAME.img)",
+            vox_path_text(header_path), f->header.version == 1 ? "ni1" : "ni2");
     if ((status = find_partner(header_path, stem, ".img", &f->data_path, err)))
         return status;
     if (!f->data_path)

@@ -1,9 +1,9 @@
 /* reader.c - planes of NIfTI files, converted to float, in the order in which the engine asks.
  *
- * Where a file has one plane of channels (a scan, frames filtered one by one, interleaved components) the
- * order of asking is the file's own, and a pipe or a gzip file streams through. Where channels lie one
- * after the other, planes are read by position: from the file itself, or, where that cannot be done, from a
- * spool that takes the decompressed voxels once.
+ * Where a file has one plane of channels (a scan, frames filtered one by one, interleaved
+ * components) the order of asking is the file's own, and a pipe or a gzip file streams through.
+ * Where channels lie one after the other, planes are read by position: from the file itself, or,
+ * where that cannot be done, from a spool that takes the decompressed voxels once.
  */
 #include "volume/layout.h"
 #include "volume/volume.h"
@@ -12,8 +12,8 @@
 #include <omp.h>
 #include <stdlib.h>
 
-/* Stored bytes that are read and converted at a time: enough to keep all threads busy, little enough to
- * stay in the cache. At least one plane. */
+/* Stored bytes that are read and converted at a time: enough to keep all threads busy, little
+ * enough to stay in the cache. At least one plane. */
 enum { CHUNK_BYTES = 4 << 20 };
 
 struct vox_reader {
@@ -33,7 +33,8 @@ static bool is_sequential(const vox_file *f, const vox_layout *layout) {
     return vox_plane_order_of(&f->header, layout->time_is_channels).channels == 1;
 }
 
-/* Decompressed voxels wait on disk where channels lie one after the other and the file has no positions. */
+/* Decompressed voxels wait on disk where channels lie one after the other and the file has no
+ * positions. */
 static bool needs_spool(const vox_file *f, const vox_layout *layout) {
     return !is_sequential(f, layout) && !vox_source_positioned(f->data);
 }
@@ -55,8 +56,10 @@ vox_status vox_reader_memory(const vox_input *in, const vox_layout *layout, int6
     bool fits = vox_add(memory, chunk_size(in, slab_planes) + VOX_ALIGN, &memory);
     for (int i = 0; i < in->count; i++) {
         const vox_file *f = &in->file[i];
-        fits = fits && vox_add(memory, (int64_t)sizeof *f + vox_source_memory(f->info.gzip), &memory);
-        fits = fits && vox_add(memory, 2 * f->header.extensions_bytes, &memory); /* grown by doubling */
+        fits =
+            fits && vox_add(memory, (int64_t)sizeof *f + vox_source_memory(f->info.gzip), &memory);
+        fits = fits &&
+               vox_add(memory, 2 * f->header.extensions_bytes, &memory); /* grown by doubling */
         if (needs_spool(f, layout))
             fits = fits && vox_add(spool, f->header.data_bytes, &spool);
     }
@@ -139,17 +142,19 @@ static vox_status read_stored(vox_reader *r, int i, int64_t index, int64_t count
     return vox_file_read(f, r->chunk, count * plane, err);
 }
 
-/* The chunk's planes, which are planes d to d+count of `channel` and, with components, the ones after it. */
+/* The chunk's planes, which are planes d to d+count of `channel` and, with components, the ones
+ * after it. */
 static void convert(vox_reader *r, const vox_header *h, int64_t channel, int64_t d, int64_t count,
                     const vox_planes *to, int threads) {
     const int64_t height = h->dim[2], width = h->dim[1], row_bytes = width * h->type->bytes;
     int64_t nans = 0, infs = 0;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : nans, infs)               \
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : nans, infs)   \
     if (count * height * width > 16384)
     for (int64_t row = 0; row < count * height; row++)
         for (int k = 0; k < h->type->components; k++) {
             float *out = vox_plane_row(to, channel + k, d + row / height, row % height);
-            vox_row_load(h->type, h->swapped, &h->scaling, r->chunk + row * row_bytes, k, width, out);
+            vox_row_load(h->type, h->swapped, &h->scaling, r->chunk + row * row_bytes, k, width,
+                         out);
             vox_row_count(out, width, &nans, &infs);
         }
     r->nan_count += nans;

@@ -1,4 +1,5 @@
-/* statistics.c - count, range, mean and spread of a file's values in one pass, in double precision. */
+/* statistics.c - count, range, mean and spread of a file's values in one pass, in double precision.
+ */
 #include "volume/input.h"
 
 #include <math.h>
@@ -6,8 +7,8 @@
 
 enum { BLOCK = 4096 };
 
-/* Joins the moments of a block to those so far (Chan, Golub and LeVeque, "Updating formulae and a pairwise
- * algorithm for computing sample variances", 1979): no cancellation, whatever the mean. */
+/* Joins the moments of a block to those so far (Chan, Golub and LeVeque, "Updating formulae and a
+ * pairwise algorithm for computing sample variances", 1979): no cancellation, whatever the mean. */
 typedef struct moments {
     int64_t n;
     double mean, squares; /* squares: sum of (x - mean)^2 */

@@ -1,8 +1,8 @@
 /* volume.h - NIfTI files as windows of float planes, and back.
  *
- * Only this folder knows nifticlib. The engine asks a reader for the planes [d, d+count) of frame n, all
- * channels, and gives them to a writer; which byte of which file that is, and how it is scaled, is known
- * here alone.
+ * Only this folder knows nifticlib. The engine asks a reader for the planes [d, d+count) of frame
+ * n, all channels, and gives them to a writer; which byte of which file that is, and how it is
+ * scaled, is known here alone.
  */
 #ifndef VOX_VOLUME_H
 #define VOX_VOLUME_H
@@ -13,15 +13,15 @@
 
 typedef struct vox_reader vox_reader;
 
-/* Prepares one pass over the input as `layout` sees it, in slabs of up to slab_planes. Where channels lie
- * one after the other and the file cannot be read by position (gzip, pipe), the file is spooled when the
- * first plane is asked for. The input stays the caller's. */
+/* Prepares one pass over the input as `layout` sees it, in slabs of up to slab_planes. Where
+ * channels lie one after the other and the file cannot be read by position (gzip, pipe), the file
+ * is spooled when the first plane is asked for. The input stays the caller's. */
 vox_reader *vox_reader_new(vox_input *in, const vox_layout *layout, int64_t slab_planes,
                            vox_error *err);
 void vox_reader_free(vox_reader *r);
 /* Writes planes [d, d+count), count <= slab_planes, of frame n, all channels, as float32 through
- * scl_slope and scl_inter into `to` (plane d at slot d % to->slots). Frames and planes are asked for in
- * ascending order, each once. Rows are converted in parallel with `threads`. */
+ * scl_slope and scl_inter into `to` (plane d at slot d % to->slots). Frames and planes are asked
+ * for in ascending order, each once. Rows are converted in parallel with `threads`. */
 vox_status vox_reader_planes(vox_reader *r, int64_t n, int64_t d, int64_t count,
                              const vox_planes *to, int threads, vox_error *err);
 /* After the last plane: checks gzip trailers and what follows the data; warns through `warn`. */
@@ -39,12 +39,13 @@ typedef struct vox_writer vox_writer;
 
 /* What a writer is to write: the input's first header, changed as told here. */
 typedef struct vox_output {
-    const char *path;   /* .nii, .nii.gz, .hdr/.img, "-", or any other name: .nii.gz or FSLOUTPUTTYPE's */
-    vox_layout layout;  /* of the input, for the axis that channels go to */
-    int64_t channels, size[3]; /* of the output */
+    const char
+        *path; /* .nii, .nii.gz, .hdr/.img, "-", or any other name: .nii.gz or FSLOUTPUTTYPE's */
+    vox_layout layout;           /* of the input, for the axis that channels go to */
+    int64_t channels, size[3];   /* of the output */
     double stride[3], origin[3]; /* output voxel o is at input index o*stride + origin, {D, H, W} */
-    int datatype;       /* NIfTI code, or VOX_DATATYPE_INPUT: the input's type with its scaling */
-    int compression;    /* 0 to 9, -1: default (stdout: uncompressed) */
+    int datatype;    /* NIfTI code, or VOX_DATATYPE_INPUT: the input's type with its scaling */
+    int compression; /* 0 to 9, -1: default (stdout: uncompressed) */
     bool split, force;
     int threads;
     int64_t slab_planes; /* the most planes that come in one call */
@@ -57,7 +58,8 @@ vox_status vox_writer_planes(vox_writer *w, int64_t n, int64_t d, int64_t count,
                              const vox_planes *from, vox_error *err);
 /* Ends, syncs and publishes all files. */
 vox_status vox_writer_finish(vox_writer *w, vox_error *err);
-/* NaN and infinite values seen, and values clamped to the range of an integer type (NaN included). */
+/* NaN and infinite values seen, and values clamped to the range of an integer type (NaN included).
+ */
 void vox_writer_counts(const vox_writer *w, int64_t *nan_count, int64_t *inf_count,
                        int64_t *clamped);
 /* Abandons what was not finished. */
@@ -67,10 +69,11 @@ vox_status vox_writer_memory(const vox_input *in, const vox_output *o, int64_t *
 
 /* ---- Volumes as small arrays: a kernel in a .nii ---- */
 
-/* The voxels of a NIfTI file as a tensor of rank dim[0], slowest axis first (x is the last index). Errors of
- * kind VOX_ERR_WEIGHTS. */
+/* The voxels of a NIfTI file as a tensor of rank dim[0], slowest axis first (x is the last index).
+ * Errors of kind VOX_ERR_WEIGHTS. */
 vox_tensor *vox_volume_load_tensor(const char *path, vox_error *err);
 /* A tensor of rank 1 to 7 as a float32 NIfTI-1 file with unit voxels. */
-vox_status vox_volume_save_tensor(const char *path, const vox_tensor *t, bool force, vox_error *err);
+vox_status vox_volume_save_tensor(const char *path, const vox_tensor *t, bool force,
+                                  vox_error *err);
 
 #endif

@@ -1,9 +1,9 @@
 /* writer.c - float planes to NIfTI files, in the order in which the engine makes them.
  *
- * One channel (or interleaved ones) streams in file order. Several channels that lie one after the other
- * are written by position to a plain file; gzip and pipes take bytes in order only, so there the planes
- * wait in a spool until all channels of a frame (or of the frames, where channels follow them) are there.
- * What the header says is made in out_header.c.
+ * One channel (or interleaved ones) streams in file order. Several channels that lie one after the
+ * other are written by position to a plain file; gzip and pipes take bytes in order only, so there
+ * the planes wait in a spool until all channels of a frame (or of the frames, where channels follow
+ * them) are there. What the header says is made in out_header.c.
  */
 #include "volume/volume.h"
 
@@ -70,7 +70,8 @@ vox_status vox_writer_memory(const vox_input *in, const vox_output *o, int64_t *
     if (status || (status = plan(&w, in, o, &name, err)))
         goto out;
     const vox_sink_options options = sink_options(o, &name);
-    const int64_t each = (int64_t)sizeof(out_file) + (name.pair ? 2 : 1) * vox_sink_memory(&options);
+    const int64_t each =
+        (int64_t)sizeof(out_file) + (name.pair ? 2 : 1) * vox_sink_memory(&options);
     *memory_bytes = (int64_t)sizeof w + VOX_ALIGN;
     if (!vox_mul(w.count, each, &sinks) || !vox_add(*memory_bytes, sinks, memory_bytes) ||
         !vox_add(*memory_bytes, w.chunk_bytes, memory_bytes)) {
@@ -86,8 +87,8 @@ out:
 
 static vox_status write_header(const vox_writer *w, const vox_header *h, vox_sink *s,
                                vox_error *err) {
-    vox_status status = vox_sink_write(s, w->header.bytes,
-                                       w->header.header_bytes + VOX_EXTENDER_BYTES, err);
+    vox_status status =
+        vox_sink_write(s, w->header.bytes, w->header.header_bytes + VOX_EXTENDER_BYTES, err);
     if (!status && h->extensions_bytes > 0)
         status = vox_sink_write(s, h->extensions, h->extensions_bytes, err);
     return status;
@@ -168,7 +169,7 @@ static void convert(vox_writer *w, int64_t channel, int64_t d, int64_t count,
     const vox_datatype *type = w->header.type;
     const int64_t height = w->height, width = w->width, row_bytes = width * type->bytes;
     int64_t nans = 0, infs = 0, clamped = 0;
-#pragma omp parallel for num_threads(w->threads) schedule(static)                                      \
+#pragma omp parallel for num_threads(w->threads) schedule(static)           \
     reduction(+ : nans, infs, clamped) if (count * height * width > 16384)
     for (int64_t row = 0; row < count * height; row++)
         for (int k = 0; k < type->components; k++) {
@@ -190,7 +191,8 @@ static vox_status put(vox_writer *w, vox_sink *s, int64_t index, int64_t count, 
     if (w->spool)
         return vox_spool_write_at(w->spool, w->chunk, bytes,
                                   index % w->spool_planes * w->plane_bytes, err);
-    return vox_sink_write_at(s, w->chunk, bytes, w->header.vox_offset + index * w->plane_bytes, err);
+    return vox_sink_write_at(s, w->chunk, bytes, w->header.vox_offset + index * w->plane_bytes,
+                             err);
 }
 
 static vox_status flush_spool(vox_writer *w, vox_error *err) {
@@ -216,8 +218,8 @@ vox_status vox_writer_planes(vox_writer *w, int64_t n, int64_t d, int64_t count,
             for (int64_t at = 0; at < count; at += step) {
                 const int64_t planes = vox_min(step, count - at);
                 convert(w, i + c, d + at, planes, from); /* i or c is 0: split, or one file */
-                vox_status status = put(w, w->file[i].data, vox_plane_index(order, n, c, d + at),
-                                        planes, err);
+                vox_status status =
+                    put(w, w->file[i].data, vox_plane_index(order, n, c, d + at), planes, err);
                 if (status)
                     return status;
             }

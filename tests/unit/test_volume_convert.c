@@ -1,7 +1,8 @@
 /* test_volume_convert.c - stored values to float32 and back.
  *
- * Expected values are C's own conversions of single numbers (IEEE 754, round to nearest even), or written out
- * by hand where that is the point; the reference loops share nothing with src/volume. */
+ * Expected values are C's own conversions of single numbers (IEEE 754, round to nearest even), or
+ * written out by hand where that is the point; the reference loops share nothing with src/volume.
+ */
 #include "test_volume_make.h"
 #include "volume/convert.h"
 
@@ -80,8 +81,8 @@ Test(volume_convert, load_every_type) {
 }
 
 Test(volume_convert, one_rounding_without_scaling) {
-    /* 2^53 + 2^29 + 1 lies just above a float's half-way point; rounding through double would hit it exactly
-     * and fall to the even neighbour below. */
+    /* 2^53 + 2^29 + 1 lies just above a float's half-way point; rounding through double would hit
+     * it exactly and fall to the even neighbour below. */
     const int64_t x = (1ll << 53) + (1ll << 29) + 1;
     check_load(1024, &x, &unscaled, 0x1.000002p53f);
     const uint64_t u = (uint64_t)x;
@@ -140,7 +141,8 @@ Test(volume_convert, doubles_for_statistics) {
 
 /* ---- Storing ---- */
 
-/* What an integer type must hold for y, by libm: rint is half to even in the default rounding mode. */
+/* What an integer type must hold for y, by libm: rint is half to even in the default rounding mode.
+ */
 static bool expected_integer(float y, double slope, double inter, double low, double high,
                              double *value) {
     const double v = ((double)y - inter) / slope;
@@ -174,18 +176,50 @@ static double integer_at(const vox_datatype *t, const unsigned char *p) {
     }
 }
 
-static const float store_values[] = {
-    0, -0.0f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 0.49999997f, 126.5f, 127.5f, -128.5f, -129, 254.5f,
-    255.5f, 256, 32767.5f, 32766.5f, -32768.5f, 65534.5f, 65535.5f, 65536, 1e9f, 2147483520.0f,
-    2147483648.0f, -2147483648.0f, -2147484000.0f, 4294967040.0f, 4294967296.0f, 1e20f, -1e20f,
-    3e38f, INFINITY, -INFINITY, NAN, -NAN, 1e-40f, 12345.678f};
+static const float store_values[] = {0,
+                                     -0.0f,
+                                     0.5f,
+                                     1.5f,
+                                     2.5f,
+                                     -0.5f,
+                                     -1.5f,
+                                     0.49999997f,
+                                     126.5f,
+                                     127.5f,
+                                     -128.5f,
+                                     -129,
+                                     254.5f,
+                                     255.5f,
+                                     256,
+                                     32767.5f,
+                                     32766.5f,
+                                     -32768.5f,
+                                     65534.5f,
+                                     65535.5f,
+                                     65536,
+                                     1e9f,
+                                     2147483520.0f,
+                                     2147483648.0f,
+                                     -2147483648.0f,
+                                     -2147484000.0f,
+                                     4294967040.0f,
+                                     4294967296.0f,
+                                     1e20f,
+                                     -1e20f,
+                                     3e38f,
+                                     INFINITY,
+                                     -INFINITY,
+                                     NAN,
+                                     -NAN,
+                                     1e-40f,
+                                     12345.678f};
 enum { STORE_COUNT = sizeof store_values / sizeof store_values[0] };
 
 Test(volume_convert, store_integers_up_to_32_bits) {
     const struct {
         int code;
         double low, high;
-    } types[] = {{2, 0, 255},     {256, -128, 127},       {512, 0, 65535},
+    } types[] = {{2, 0, 255},        {256, -128, 127},       {512, 0, 65535},
                  {4, -32768, 32767}, {768, 0, 4294967295.0}, {8, -2147483648.0, 2147483647.0}};
     const vox_scaling scalings[] = {{false, 1, 0}, {true, 0.25, 3}, {true, -2, 0.5}};
     for (int k = 0; k < 6; k++)
@@ -268,9 +302,10 @@ Test(volume_convert, names) {
     static const struct {
         int code, bytes;
         const char *name;
-    } types[] = {{2, 1, "uint8"},     {4, 2, "int16"},     {8, 4, "int32"},   {16, 4, "float32"},
-                 {32, 8, "complex64"}, {64, 8, "float64"}, {128, 3, "rgb24"}, {256, 1, "int8"},
-                 {512, 2, "uint16"},  {768, 4, "uint32"},  {1024, 8, "int64"}, {1280, 8, "uint64"},
+    } types[] = {{2, 1, "uint8"},          {4, 2, "int16"},      {8, 4, "int32"},
+                 {16, 4, "float32"},       {32, 8, "complex64"}, {64, 8, "float64"},
+                 {128, 3, "rgb24"},        {256, 1, "int8"},     {512, 2, "uint16"},
+                 {768, 4, "uint32"},       {1024, 8, "int64"},   {1280, 8, "uint64"},
                  {1792, 16, "complex128"}, {2304, 4, "rgba32"}};
     for (int i = 0; i < 14; i++) {
         cr_expect_eq(vox_datatype_from_name(types[i].name), types[i].code);

@@ -1,7 +1,7 @@
 /* test_volume_geometry.c - where voxels lie, before and after an operation that moves the grid.
  *
- * Affines are worked out by hand from nifti1.h's three methods; moved grids are checked by the property that
- * defines them: new voxel o lies where the old index o*stride + origin lay. */
+ * Affines are worked out by hand from nifti1.h's three methods; moved grids are checked by the
+ * property that defines them: new voxel o lies where the old index o*stride + origin lay. */
 #include "test_volume_make.h"
 #include "volume/geometry.h"
 
@@ -9,12 +9,14 @@
 #include <math.h>
 #include <string.h>
 
-static void expect_affine(const nifti_2_header *h, const char *source, const double expected[3][4]) {
+static void expect_affine(const nifti_2_header *h, const char *source,
+                          const double expected[3][4]) {
     double a[3][4];
     cr_expect_str_eq(vox_geometry_affine(h, a), source);
     for (int i = 0; i < 12; i++)
-        cr_expect_float_eq(a[i / 4][i % 4], expected[i / 4][i % 4], 1e-12, "%s [%d][%d]: %g, not %g",
-                           source, i / 4, i % 4, a[i / 4][i % 4], expected[i / 4][i % 4]);
+        cr_expect_float_eq(a[i / 4][i % 4], expected[i / 4][i % 4], 1e-12,
+                           "%s [%d][%d]: %g, not %g", source, i / 4, i % 4, a[i / 4][i % 4],
+                           expected[i / 4][i % 4]);
 }
 
 /* 90 degrees about z: i runs along +y, j along -x; qfac -1: k along -z. Spacing 2, 3, 4. */

@@ -1,7 +1,8 @@
-/* test_volume_header.c - every field of a header is read, and every malformed one gets its sentence.
+/* test_volume_header.c - every field of a header is read, and every malformed one gets its
+ * sentence.
  *
- * The files come from test_volume_make.c, so the expected values are the numbers that were put in at the
- * standard's offsets; what counts as malformed is nifti1.h's and nifti2.h's text. */
+ * The files come from test_volume_make.c, so the expected values are the numbers that were put in
+ * at the standard's offsets; what counts as malformed is nifti1.h's and nifti2.h's text. */
 #include "test_volume_make.h"
 
 #include <criterion/criterion.h>
@@ -50,18 +51,16 @@ ParameterizedTest(form *f, volume_header, fields) {
     const struct {
         const char *name;
         double value;
-    } set[] = {{"dim_info", 0x39},     {"intent_p1", 1.5},    {"intent_p2", -2.5},
-               {"intent_p3", 3.25},    {"intent_code", 1007}, {"slice_start", 1},
-               {"slice_end", 7},       {"slice_code", 3},     {"slice_duration", 0.25},
-               {"pixdim[0]", -1},      {"pixdim[1]", 0.5},    {"pixdim[2]", 0.75},
-               {"pixdim[3]", 2},       {"pixdim[4]", 2.5},    {"scl_slope", 2},
-               {"scl_inter", -1024},   {"cal_max", 100},      {"cal_min", -100},
-               {"toffset", 12.5},      {"xyzt_units", 10},    {"qform_code", 1},
-               {"quatern_b", 0.25},    {"quatern_c", 0.5},    {"quatern_d", -0.25},
-               {"qoffset_x", 10},      {"qoffset_y", -20},    {"qoffset_z", 30},
-               {"sform_code", 2},      {"srow_x[0]", -0.5},   {"srow_x[3]", 90},
-               {"srow_y[1]", 0.75},    {"srow_y[3]", -126},   {"srow_z[2]", 2},
-               {"srow_z[3]", -72.125}};
+    } set[] = {
+        {"dim_info", 0x39},       {"intent_p1", 1.5},    {"intent_p2", -2.5}, {"intent_p3", 3.25},
+        {"intent_code", 1007},    {"slice_start", 1},    {"slice_end", 7},    {"slice_code", 3},
+        {"slice_duration", 0.25}, {"pixdim[0]", -1},     {"pixdim[1]", 0.5},  {"pixdim[2]", 0.75},
+        {"pixdim[3]", 2},         {"pixdim[4]", 2.5},    {"scl_slope", 2},    {"scl_inter", -1024},
+        {"cal_max", 100},         {"cal_min", -100},     {"toffset", 12.5},   {"xyzt_units", 10},
+        {"qform_code", 1},        {"quatern_b", 0.25},   {"quatern_c", 0.5},  {"quatern_d", -0.25},
+        {"qoffset_x", 10},        {"qoffset_y", -20},    {"qoffset_z", 30},   {"sform_code", 2},
+        {"srow_x[0]", -0.5},      {"srow_x[3]", 90},     {"srow_y[1]", 0.75}, {"srow_y[3]", -126},
+        {"srow_z[2]", 2},         {"srow_z[3]", -72.125}};
     for (size_t i = 0; i < sizeof set / sizeof set[0]; i++)
         make_field(&m, set[i].name, set[i].value);
     make_text(&m, "descrip", "a scan", 7);
@@ -113,9 +112,9 @@ static const struct {
     const char *field;
     double value;
 } harmless[] = {
-    {"srow_y[1]", NAN},   {"quatern_b", INFINITY}, {"scl_slope", NAN}, {"scl_slope", INFINITY},
-    {"scl_inter", NAN},   {"pixdim[5]", NAN},      {"dim[4]", 0},      {"dim[7]", -3},
-    {"qform_code", -1},   {"cal_max", NAN},        {"toffset", NAN},   {"pixdim[1]", 0},
+    {"srow_y[1]", NAN}, {"quatern_b", INFINITY}, {"scl_slope", NAN}, {"scl_slope", INFINITY},
+    {"scl_inter", NAN}, {"pixdim[5]", NAN},      {"dim[4]", 0},      {"dim[7]", -3},
+    {"qform_code", -1}, {"cal_max", NAN},        {"toffset", NAN},   {"pixdim[1]", 0},
 };
 
 Test(volume_header, unused_fields_may_be_anything) {

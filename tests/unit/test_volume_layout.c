@@ -1,7 +1,7 @@
 /* test_volume_layout.c - which voxel becomes which element of (N, C, D, H, W).
  *
- * The expected place of each voxel is computed here from the rules of the design (t is N or C; u, components
- * and files are C; v and w are N) over plain nested loops in file order. */
+ * The expected place of each voxel is computed here from the rules of the design (t is N or C; u,
+ * components and files are C; v and w are N) over plain nested loops in file order. */
 #include "test_volume_make.h"
 
 #include <criterion/criterion.h>
@@ -31,18 +31,26 @@ static const layout_case cases[] = {
     {3, {4, 3, 2}, 4, 16, 1, 1, 1, AUTO, 1, 1, false, NULL},
     {2, {4, 3}, 4, 16, 1, 1, 1, AUTO, 1, 1, false, NULL},
     {1, {5}, 4, 16, 1, 1, 1, AUTO, 1, 1, false, NULL},
-    {3, {4, 3, 2}, 4, 16, 1, 1, 2, AUTO, 0, 0, false,
-     "has 1"},
+    {3, {4, 3, 2}, 4, 16, 1, 1, 2, AUTO, 0, 0, false, "has 1"},
     {3, {4, 3, 2}, 4, 16, 1, 1, 1, CHANNELS, 1, 1, true, NULL},
     /* frames */
     {4, {4, 3, 2, 5}, 4, 16, 1, 1, 0, AUTO, 5, 1, false, NULL},
     {4, {4, 3, 2, 5}, 4, 16, 1, 1, 1, AUTO, 5, 1, false, NULL},
     {4, {4, 3, 2, 5}, 4, 16, 1, 1, 5, AUTO, 1, 5, true, NULL},
     {4, {4, 3, 2, 5}, 4, 16, 1, 1, 0, CHANNELS, 1, 5, true, NULL},
-    {4, {4, 3, 2, 5}, 4, 16, 1, 1, 1, CHANNELS, 0, 0, false,
-     "has 5 (t=5 taken as channels)"},
+    {4, {4, 3, 2, 5}, 4, 16, 1, 1, 1, CHANNELS, 0, 0, false, "has 5 (t=5 taken as channels)"},
     {4, {4, 3, 2, 5}, 4, 16, 1, 1, 5, BATCH, 0, 0, false, "has 1"},
-    {4, {4, 3, 2, 5}, 4, 16, 1, 1, 2, AUTO, 0, 0, false,
+    {4,
+     {4, 3, 2, 5},
+     4,
+     16,
+     1,
+     1,
+     2,
+     AUTO,
+     0,
+     0,
+     false,
      "has 1 (t=5 frames are filtered one by one; --time channels "
      "makes them channels)"},
     {7, {2, 2, 2, 3, 1, 2, 2}, 4, 16, 1, 1, 1, AUTO, 12, 1, false, NULL},
@@ -63,8 +71,7 @@ static const layout_case cases[] = {
     /* files */
     {3, {4, 3, 2}, 4, 16, 1, 3, 3, AUTO, 1, 3, false, NULL},
     {4, {4, 3, 2, 2}, 4, 16, 1, 3, 3, AUTO, 2, 3, false, NULL},
-    {3, {4, 3, 2}, 4, 16, 1, 3, 2, AUTO, 0, 0, false,
-     "and 2 more have 3"},
+    {3, {4, 3, 2}, 4, 16, 1, 3, 2, AUTO, 0, 0, false, "and 2 more have 3"},
     {5, {2, 3, 2, 2, 2}, 4, 16, 1, 2, 4, AUTO, 2, 4, false, NULL},
     {3, {4, 3, 2}, 128, 24, 3, 2, 6, AUTO, 1, 6, false, NULL},
 };
@@ -94,7 +101,8 @@ static vox_input *make_inputs(const layout_case *c, bool gzip) {
         for (int64_t i = 0; i < voxels * c->components; i++) {
             const int16_t s = (int16_t)value_at(c, f, i);
             const uint8_t b = (uint8_t)s;
-            make_append(&m, c->components > 1 ? (const void *)&b : &s, c->components > 1 ? 1 : 2, 1);
+            make_append(&m, c->components > 1 ? (const void *)&b : &s, c->components > 1 ? 1 : 2,
+                        1);
         }
         paths[f] = gzip ? make_gzip(file_name[f], m.bytes, m.size) : make_file(&m, file_name[f]);
     }

@@ -1,4 +1,5 @@
-/* test_volume_make.c - the byte writer behind the tests of volume, and helpers to read and write whole files. */
+/* test_volume_make.c - the byte writer behind the tests of volume, and helpers to read and write
+ * whole files. */
 #include "test_volume_make.h"
 
 #include <criterion/criterion.h>
@@ -36,7 +37,8 @@ const char *volume_test_path(const char *name) {
     return path[next];
 }
 
-/* ---- Fields: name, and for each version type and offset (comments of nifti1.h and nifti2.h) ---- */
+/* ---- Fields: name, and for each version type and offset (comments of nifti1.h and nifti2.h) ----
+ */
 
 typedef struct field {
     const char *name;
@@ -47,24 +49,24 @@ typedef struct field {
 } field;
 
 static const field fields[] = {
-    {"sizeof_hdr", 'i', 0, 'i', 0},        {"dim_info", 'b', 39, 'b', 524},
-    {"dim", 's', 40, 'l', 16},             {"intent_p1", 'f', 56, 'd', 80},
-    {"intent_p2", 'f', 60, 'd', 88},       {"intent_p3", 'f', 64, 'd', 96},
-    {"intent_code", 's', 68, 'i', 504},    {"datatype", 's', 70, 's', 12},
-    {"bitpix", 's', 72, 's', 14},          {"slice_start", 's', 74, 'l', 224},
-    {"pixdim", 'f', 76, 'd', 104},         {"vox_offset", 'f', 108, 'l', 168},
-    {"scl_slope", 'f', 112, 'd', 176},     {"scl_inter", 'f', 116, 'd', 184},
-    {"slice_end", 's', 120, 'l', 232},     {"slice_code", 'b', 122, 'i', 496},
-    {"xyzt_units", 'b', 123, 'i', 500},    {"cal_max", 'f', 124, 'd', 192},
-    {"cal_min", 'f', 128, 'd', 200},       {"slice_duration", 'f', 132, 'd', 208},
-    {"toffset", 'f', 136, 'd', 216},       {"descrip", 'b', 148, 'b', 240},
-    {"aux_file", 'b', 228, 'b', 320},      {"qform_code", 's', 252, 'i', 344},
-    {"sform_code", 's', 254, 'i', 348},    {"quatern_b", 'f', 256, 'd', 352},
-    {"quatern_c", 'f', 260, 'd', 360},     {"quatern_d", 'f', 264, 'd', 368},
-    {"qoffset_x", 'f', 268, 'd', 376},     {"qoffset_y", 'f', 272, 'd', 384},
-    {"qoffset_z", 'f', 276, 'd', 392},     {"srow_x", 'f', 280, 'd', 400},
-    {"srow_y", 'f', 296, 'd', 432},        {"srow_z", 'f', 312, 'd', 464},
-    {"intent_name", 'b', 328, 'b', 508},   {"magic", 'b', 344, 'b', 4},
+    {"sizeof_hdr", 'i', 0, 'i', 0},      {"dim_info", 'b', 39, 'b', 524},
+    {"dim", 's', 40, 'l', 16},           {"intent_p1", 'f', 56, 'd', 80},
+    {"intent_p2", 'f', 60, 'd', 88},     {"intent_p3", 'f', 64, 'd', 96},
+    {"intent_code", 's', 68, 'i', 504},  {"datatype", 's', 70, 's', 12},
+    {"bitpix", 's', 72, 's', 14},        {"slice_start", 's', 74, 'l', 224},
+    {"pixdim", 'f', 76, 'd', 104},       {"vox_offset", 'f', 108, 'l', 168},
+    {"scl_slope", 'f', 112, 'd', 176},   {"scl_inter", 'f', 116, 'd', 184},
+    {"slice_end", 's', 120, 'l', 232},   {"slice_code", 'b', 122, 'i', 496},
+    {"xyzt_units", 'b', 123, 'i', 500},  {"cal_max", 'f', 124, 'd', 192},
+    {"cal_min", 'f', 128, 'd', 200},     {"slice_duration", 'f', 132, 'd', 208},
+    {"toffset", 'f', 136, 'd', 216},     {"descrip", 'b', 148, 'b', 240},
+    {"aux_file", 'b', 228, 'b', 320},    {"qform_code", 's', 252, 'i', 344},
+    {"sform_code", 's', 254, 'i', 348},  {"quatern_b", 'f', 256, 'd', 352},
+    {"quatern_c", 'f', 260, 'd', 360},   {"quatern_d", 'f', 264, 'd', 368},
+    {"qoffset_x", 'f', 268, 'd', 376},   {"qoffset_y", 'f', 272, 'd', 384},
+    {"qoffset_z", 'f', 276, 'd', 392},   {"srow_x", 'f', 280, 'd', 400},
+    {"srow_y", 'f', 296, 'd', 432},      {"srow_z", 'f', 312, 'd', 464},
+    {"intent_name", 'b', 328, 'b', 508}, {"magic", 'b', 344, 'b', 4},
 };
 
 static int type_bytes(char type) {

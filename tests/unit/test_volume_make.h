@@ -1,7 +1,8 @@
-/* test_volume_make.h - NIfTI files made byte by byte from the standard's offsets, for the tests of volume.
+/* test_volume_make.h - NIfTI files made byte by byte from the standard's offsets, for the tests of
+ * volume.
  *
- * Independent of src/volume: it knows no struct of nifticlib, only the tables in nifti1.h's and nifti2.h's
- * comments, and writes either byte order.
+ * Independent of src/volume: it knows no struct of nifticlib, only the tables in nifti1.h's and
+ * nifti2.h's comments, and writes either byte order.
  */
 #ifndef TEST_VOLUME_MAKE_H
 #define TEST_VOLUME_MAKE_H
@@ -21,7 +22,8 @@ void volume_test_teardown(void);
 /* A path in that folder; valid until the test ends. */
 const char *volume_test_path(const char *name);
 
-/* A valid single-file header: rank 3, 4 x 3 x 2 voxels of float32, no scaling, no qform or sform. */
+/* A valid single-file header: rank 3, 4 x 3 x 2 voxels of float32, no scaling, no qform or sform.
+ */
 void make_header(nifti_maker *m, int version, bool big_endian);
 /* Sets a numeric field by its NIfTI name, "dim[3]" for arrays. */
 void make_field(nifti_maker *m, const char *field, double value);

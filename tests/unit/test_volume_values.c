@@ -19,8 +19,8 @@ static vox_statistics statistics_of(const nifti_maker *m, bool gzip) {
 }
 
 Test(volume_values, statistics_by_the_sum_of_squares) {
-    /* Stored 0..n-1 and scaled by 0.5*x + 1e6: mean and variance of an arithmetic sequence are (n-1)/2 and
-     * (n^2-1)/12. The large offset would cost a sum of squares all its digits. */
+    /* Stored 0..n-1 and scaled by 0.5*x + 1e6: mean and variance of an arithmetic sequence are
+     * (n-1)/2 and (n^2-1)/12. The large offset would cost a sum of squares all its digits. */
     static nifti_maker m;
     const int n = 100 * 100;
     make_header(&m, 1, true);
@@ -43,7 +43,8 @@ Test(volume_values, statistics_by_the_sum_of_squares) {
 
 Test(volume_values, statistics_leave_out_what_is_not_finite) {
     static nifti_maker m;
-    const float v[6] = {NAN, 1, INFINITY, 3, -INFINITY, NAN}, none[6] = {NAN, NAN, NAN, NAN, NAN, NAN};
+    const float v[6] = {NAN, 1, INFINITY, 3, -INFINITY, NAN},
+                none[6] = {NAN, NAN, NAN, NAN, NAN, NAN};
     make_header(&m, 2, false);
     make_dims(&m, 2, (const int64_t[]){3, 2});
     const int64_t start = m.size;
@@ -108,7 +109,8 @@ Test(volume_values, trailing_bytes_are_a_warning) {
     cr_expect_eq(warnings, 0);
     make_append(&m, data, 1, 17);
     for (int gzip = 0; gzip <= 1; gzip++) {
-        read_and_finish(gzip ? make_gzip("long.nii.gz", m.bytes, m.size) : make_file(&m, "long.nii"),
+        read_and_finish(gzip ? make_gzip("long.nii.gz", m.bytes, m.size)
+                             : make_file(&m, "long.nii"),
                         &nans, &infs);
         cr_expect_eq(warnings, 1);
         cr_expect_not_null(strstr(warned[0], ": 17 bytes after the voxels are ignored"), "%s",

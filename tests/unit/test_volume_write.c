@@ -1,6 +1,7 @@
 /* test_volume_write.c - files that are written: names, headers, the order of the planes.
  *
- * Expected files are made byte by byte by test_volume_make.c from nifti1.h's and nifti2.h's offsets. */
+ * Expected files are made byte by byte by test_volume_make.c from nifti1.h's and nifti2.h's
+ * offsets. */
 #include "test_volume_make.h"
 #include "volume/output_name.h"
 
@@ -53,7 +54,8 @@ static void expect_bytes(const char *path, const unsigned char *expected, int64_
     cr_expect_eq(got, size, "%s: %lld bytes, not %lld", path, (long long)got, (long long)size);
     for (int64_t i = 0; i < vox_min(got, size); i++)
         if (bytes[i] != expected[i]) {
-            cr_expect_fail("%s: byte %lld is %d, not %d", path, (long long)i, bytes[i], expected[i]);
+            cr_expect_fail("%s: byte %lld is %d, not %d", path, (long long)i, bytes[i],
+                           expected[i]);
             break;
         }
     free(bytes);
@@ -219,8 +221,8 @@ static const channel_case channel_cases[] = {
     {7, {2, 3, 2, 2, 1, 2, 2}, 2, 3, 7, {2, 3, 2, 3, 1, 2, 2}},
 };
 
-/* The element of (N, C, D*H*W) that belongs at a place of the file's axes: channels are the axis that the case
- * changed (t or u), everything else is batch, t fastest. */
+/* The element of (N, C, D*H*W) that belongs at a place of the file's axes: channels are the axis
+ * that the case changed (t or u), everything else is batch, t fastest. */
 static float expected_at(const channel_case *c, const int64_t at[8], int axis, int64_t inner) {
     const int64_t T = c->out_rank >= 4 && axis != 4 ? c->out_dim[3] : 1;
     const int64_t V = c->out_rank >= 6 ? c->out_dim[5] : 1;
@@ -288,8 +290,7 @@ Test(volume_write, channels_find_their_axis_by_position_and_by_spool) {
                 vox_input *in = open_one(make_file(&m, "in.nii"));
                 const vox_layout l = layout_of(in, c->in_channels, VOX_TIME_AUTO);
                 float *y = make_result(&l, c->channels);
-                vox_output o =
-                    plain_output(volume_test_path(gzip ? "out.nii.gz" : "out.nii"), &l);
+                vox_output o = plain_output(volume_test_path(gzip ? "out.nii.gz" : "out.nii"), &l);
                 vox_error err = {0};
                 int64_t memory = 0, spool = 0;
                 o.channels = c->channels;

@@ -51,7 +51,7 @@ static void set_type(nifti_2_header *w, const vox_header *h, const vox_output *o
         return;
     const double slope = h->wide.scl_slope, inter = h->wide.scl_inter;
     const bool applies = slope != 0 && !(slope == 1 && inter == 0);
-    if (applies || !isfinite(slope) || !isfinite(inter)) {
+    if (applies || !isfinite(inter)) { /* a slope that is not finite is neither 0 nor 1 */
         w->scl_slope = 1;
         w->scl_inter = 0;
     }

@@ -78,9 +78,8 @@ static vox_status walk(const char *path, vox_header *h, int64_t area, bool swap,
             return vox_fail(err, VOX_ERR_INPUT,
                             "%s: extension %d: %lld bytes are left of the header, too few for one",
                             path, n + 1, (long long)(area - at));
-        if (swap) {
+        if (swap)
             nifti_swap_4bytes(2, p);
-        }
         const int32_t esize = word(p);
         const char *reason = esize < 16          ? "an extension has at least 16 bytes"
                              : esize % 16 != 0   ? "not a multiple of 16"

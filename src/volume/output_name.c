@@ -12,8 +12,6 @@ typedef struct ending {
     bool pair, gzip;
 } ending;
 
-/* Longer endings first: ".nii" would not match ".nii.gz", but the order should not matter to the
- * reader. */
 static const ending endings[] = {
     {".nii.gz", false, true}, {".hdr.gz", true, true}, {".img.gz", true, true},
     {".nii", false, false},   {".hdr", true, false},   {".img", true, false},

@@ -85,7 +85,7 @@ int64_t vox_gzip_memory(int level, int threads) {
     const vox_codec *codec = vox_codec_for_level(&level);
     int64_t each = (int64_t)sizeof(void *) + BLOCKS_PER_THREAD * (int64_t)sizeof(block) +
                    (level > 0 ? codec->deflate_memory : 0);
-    return (int64_t)sizeof(vox_gzip) + 3 * VOX_ALIGN + thread_count(threads) * each;
+    return (int64_t)sizeof(vox_gzip) + (int64_t)3 * VOX_ALIGN + thread_count(threads) * each;
 }
 
 /* The block as stored deflate blocks, which end on a byte border by themselves. */

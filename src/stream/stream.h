@@ -38,7 +38,7 @@ vox_status vox_source_read_at(vox_source *s, void *buf, int64_t bytes, int64_t o
  * *trailing_bytes: what followed the position of the last vox_source_read (decompressed bytes plus,
  * behind the last member, bytes that are neither zero padding nor a gzip member). The caller warns;
  * it is not an error. For a plain stream it reads at most until it knows that there is something.
- */
+ * What follows the last member is counted to a little over 1 MiB. */
 vox_status vox_source_finish(vox_source *s, int64_t *trailing_bytes, vox_error *err);
 /* Bytes of memory that an open source holds at most (gzip or not). */
 int64_t vox_source_memory(bool gzip);

@@ -94,9 +94,11 @@ static size_t deflate_block(void *state, const uint8_t *in, size_t bytes, bool l
 
 const vox_codec vox_codec_isal = {
     .name = "isal",
-    /* Measured on smoothed float32 MRI: 0.1 % larger than zlib's level 6 at 15 times its speed, and
-     * never larger than ISA-L's level 1, which is no faster; level 3 is slower and gains nothing.
-     */
+    /* One run each over an MRI (mricron's ch2better), size against zlib's level 6 and speed:
+     * smoothed float32, the usual output, +0.1 % in the brain (+0.3 % over the whole volume) at 15
+     * times the speed. Other data pays for the speed: uint8 +7 %, int16 +24 %, float32 that holds
+     * small integers +46 %. Level 1 is larger by up to 2 %; level 3 is slower, and smaller by 4 %
+     * only on the last of these. */
     .default_level = 2,
     .crc32 = crc,
     .inflate_new = inflate_new,

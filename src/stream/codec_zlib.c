@@ -94,8 +94,9 @@ static void deflate_free(void *state) {
 
 const vox_codec vox_codec_zlib = {
     .name = "zlib",
-    /* Measured on smoothed float32, uint8 and int16 MRI: within 2 % of level 6's size, at up to
-     * twice its speed. */
+    /* Measured as in codec_isal.c: within 2 % of level 6's size on smoothed float32, uint8 and
+     * int16, at 1 to 2.7 times its speed; float32 that holds small integers comes out 22 % larger.
+     */
     .default_level = 4,
     .crc32 = crc,
     .inflate_new = inflate_new,

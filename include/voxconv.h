@@ -255,7 +255,8 @@ enum { VOX_DATATYPE_INPUT = -1 };
 
 typedef struct vox_filter_options {
     int threads;           /* 0: OMP_NUM_THREADS or all cores */
-    int64_t max_memory;    /* bytes of peak resident memory; 0: no cap */
+    int64_t max_memory;    /* bytes of peak resident memory; 0: the smaller of 80 % of what is available and
+                              the control group's limit */
     int64_t slab_planes;   /* D-planes a slab; 0: chosen */
     vox_time time;         /* as in vox_input_layout */
     int64_t in_channels;   /* as in vox_input_layout */

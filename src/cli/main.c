@@ -5,9 +5,11 @@
 #include "cli/signals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COMMAND_ROW(name) &name##_command,
 static const cli_command *const commands[] = {CLI_COMMANDS(COMMAND_ROW)};
@@ -93,8 +95,17 @@ static vox_status flush_output(vox_error *err) {
     return cli_fail(err, VOX_ERR_OUTPUT, "standard output: %s", strerror(errno));
 }
 
+/* A caller may have closed stdin, stdout or stderr, and the next file opened would then be taken for it. Each
+ * gets a descriptor that cannot be used in its direction, so that using it is an error. */
+static void occupy_standard_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv) {
     vox_error err = {VOX_OK, ""};
+    occupy_standard_descriptors();
     signals_install();
     vox_status status = dispatch(argc, argv, &err);
     vox_error flush_error = {VOX_OK, ""};

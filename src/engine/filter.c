@@ -1,4 +1,5 @@
 /* filter.c - scans through a chain: reader, pipeline, writer, and the memory that they will take. */
+#include "engine/memory.h"
 #include "engine/pipeline.h"
 #include "kernel/kernel.h"
 #include "layer/layer.h"
@@ -75,19 +76,22 @@ static vox_status choose_slab(job *j, const vox_input *in, const vox_chain *chai
     vox_status status = lay_out(j, in, chain, 1, err);
     if (status)
         return status;
-    int64_t smallest = j->plan.total_bytes;
+    const int64_t smallest = j->plan.total_bytes;
+    const int64_t cap = o->max_memory ? o->max_memory : vox_memory_default_cap();
     int64_t slab = o->slab_planes ? vox_min(o->slab_planes, planes) : vox_pipeline_good_slab(chain, j->in);
     for (;; slab /= 2) {
         status = lay_out(j, in, chain, slab, err);
-        if (status || o->max_memory == 0 || j->plan.total_bytes <= o->max_memory)
+        if (status || cap == 0 || j->plan.total_bytes <= cap)
             break;
         if (slab == 1 || o->slab_planes) {
-            char cap[32], need[32], least[32];
+            char most[32], need[32], least[32];
             return vox_fail(err, VOX_ERR_RESOURCE,
-                            "%s: max-memory=%s: slabs of %lld planes need %s; the least that works is %s",
-                            vox_input_info(in, 0)->path, vox_bytes_text(o->max_memory, cap),
-                            (long long)slab, vox_bytes_text(j->plan.total_bytes, need),
-                            vox_bytes_text(smallest, least));
+                            "%s: max-memory=%s%s: slabs of %lld planes need %s; the least that works is %s "
+                            "(%lld bytes)",
+                            vox_input_info(in, 0)->path, vox_bytes_text(cap, most),
+                            o->max_memory ? "" : " (what the machine has to give)", (long long)slab,
+                            vox_bytes_text(j->plan.total_bytes, need), vox_bytes_text(smallest, least),
+                            (long long)smallest);
         }
     }
     j->plan.smallest_bytes = smallest;

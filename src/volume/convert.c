@@ -97,18 +97,21 @@ DEFINE_READING(float64, double, uint64_t, __builtin_bswap64)
         return clamped;                                                                            \
     }
 
+/* Machines differ in the sign of the NaN that they make; files do not. */
+#define one_nan(v) ((v) == (v) ? (v) : NAN)
+
 #define DEFINE_STORE_FLOAT(NAME, TYPE)                                                             \
     static int64_t store_##NAME(const float *row, int64_t n, int64_t step, const vox_scaling *s,   \
                                 unsigned char *p) {                                                \
         const double slope = s->slope, inter = s->inter;                                           \
         if (s->active)                                                                             \
             for (int64_t i = 0; i < n; i++) {                                                      \
-                TYPE t = (TYPE)(((double)row[i] - inter) / slope);                                 \
+                TYPE t = one_nan((TYPE)(((double)row[i] - inter) / slope));                        \
                 memcpy(p + i * step, &t, sizeof t);                                                \
             }                                                                                      \
         else                                                                                       \
             for (int64_t i = 0; i < n; i++) {                                                      \
-                TYPE t = (TYPE)row[i];                                                             \
+                TYPE t = one_nan((TYPE)row[i]);                                                    \
                 memcpy(p + i * step, &t, sizeof t);                                                \
             }                                                                                      \
         return 0;                                                                                  \

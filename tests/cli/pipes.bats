@@ -76,3 +76,14 @@ signalled() {
     [ "$code" -eq 129 ]
     [ -z "$(ls -A out)" ]
 }
+
+# As GNU tools do (stdopen of gnulib): a descriptor that the caller closed is never taken for the output.
+@test "closed standard descriptors are errors of their use, and nothing else" {
+    run bash -c '"$VOXCONV" conv "$0" --kernel identity -o - >&-' "$top/data/samples/mri.nii.gz"
+    [ "$status" -eq 6 ]
+    run bash -c '"$VOXCONV" info - <&-'
+    [ "$status" -eq 3 ]
+    "$VOXCONV" conv "$top/data/samples/mri.nii.gz" --kernel identity -o closed.nii <&- >&- 2>&-
+    "$VOXCONV" conv "$top/data/samples/mri.nii.gz" --kernel identity -o open.nii
+    cmp closed.nii open.nii
+}

@@ -79,6 +79,7 @@ signalled() {
 
 # As GNU tools do (stdopen of gnulib): a descriptor that the caller closed is never taken for the output.
 @test "closed standard descriptors are errors of their use, and nothing else" {
+    export VOXCONV
     run bash -c '"$VOXCONV" conv "$0" --kernel identity -o - >&-' "$top/data/samples/mri.nii.gz"
     [ "$status" -eq 6 ]
     run bash -c '"$VOXCONV" info - <&-'

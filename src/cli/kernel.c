@@ -4,6 +4,7 @@
 
 #include "cli/conv_options.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -101,6 +102,7 @@ static vox_status draw(const kernel_options *o, vox_tensor **weight, vox_tensor 
 /* The text form of a tensor file: the sizes, then the values, a row of W a line. Nine digits give
  * back the same float32. */
 static void print_tensor(const vox_tensor *t) {
+    assert(t);
     for (int i = 0; i < t->rank; i++)
         printf("%s%" PRId64, i ? " " : "", t->shape[i]);
     putchar('\n');

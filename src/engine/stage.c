@@ -3,6 +3,7 @@
 
 #include "kernel/kernel.h"
 
+#include <assert.h>
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -193,6 +194,7 @@ static void pad_row(const vox_stage *s, float *row) {
 
 /* Sorts a padded row into its phases: x[0], x[s], x[2s], ... | x[1], x[s+1], ... | ... */
 static void split_row(const vox_stage *s, float *row, float *scratch) {
+    assert(scratch); /* there is one wherever there are phases */
     memcpy(scratch, row, (size_t)s->padded_columns * sizeof(float));
     for (int64_t p = 0; p < s->phases; p++) {
         float *phase = row + p * s->phase_length;

@@ -6,6 +6,7 @@
 # before; and the existing file byte for byte. A hang counts as a failure.
 
 : "${VOXCONV:=$BATS_TEST_DIRNAME/../../build/voxconv}"
+[[ $VOXCONV = /* ]] || VOXCONV=$PWD/$VOXCONV
 
 # Runs the command; $1 and $2 are what is expected. Tests count on the files good.nii and good.npy.
 attempt() {

@@ -9,7 +9,7 @@ setup_file() {
 
 setup() {
     load bad_helper
-    cd "$BATS_FILE_TMPDIR"
+    cd "$BATS_FILE_TMPDIR" || return 1
     out=$BATS_TEST_TMPDIR/out
     mkdir "$out"
 }

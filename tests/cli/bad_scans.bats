@@ -10,7 +10,7 @@ bats_require_minimum_version 1.5.0
 
 setup() {
     load bad_helper
-    cd "$BATS_FILE_TMPDIR"
+    cd "$BATS_FILE_TMPDIR" || return 1
 }
 
 # The unbroken siblings are accepted: what is refused below is refused for what was broken.

@@ -198,9 +198,10 @@ static void run_init(tape *t, FILE *out) {
     int64_t shape[5];
     take(t, shape, sizeof shape);
     vox_tensor *weight = vox_tensor_new(5, shape, &err), *bias = vox_tensor_new(1, shape, &err);
-    vox_status status =
-        weight && bias ? vox_init_conv3d(scheme, seed, weight, bias, &err) : err.status;
-    if (status == VOX_OK) {
+    vox_status status = err.status;
+    if (weight && bias)
+        status = vox_init_conv3d(scheme, seed, weight, bias, &err);
+    if (weight && bias && status == VOX_OK) {
         const int64_t done = VOX_OK;
         fwrite(&done, sizeof done, 1, out);
         fwrite(weight->data, sizeof(float), (size_t)weight->count, out);

@@ -28,7 +28,7 @@ echo "unit tests ($build/unit)"
 unit_status=$?
 
 echo "command tests (tests/cli)"
-bats --tap tests/cli </dev/null | tee "$results/cli.tap" | grep -v '^ok ' 
+bats --tap tests/cli </dev/null | tee "$results/cli.tap" | grep -vE '^(ok |1\.\.)' 
 bats_status=${PIPESTATUS[0]}
 
 count() {
@@ -51,6 +51,6 @@ for log in "$results"/sanitizer.*; do
     failed=$((failed + 1))
 done
 
-grep -hE '^ok .*# (skip|SKIP)' "$results"/*.tap | sed 's/^ok [0-9]* /skipped: /'
+grep -hE '^ok .*# (skip|SKIP)' "$results"/*.tap | sed 's/^ok [-0-9]* /skipped: /'
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

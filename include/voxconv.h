@@ -3,10 +3,11 @@
  * A tensor is float32 (N, C, D, H, W), W fastest. NIfTI's i (x) is W, j (y) is H, k (z) is D, so a
  * file's own order is the tensor's order. Arrays of three are {D, H, W}, as in torch.
  *
- * Every function that can fail takes a `vox_error *err` last; it may be NULL. Constructors return NULL
- * on failure, verbs a status. The library never prints and never exits. What a constructor returns is
- * freed by the `_free` of the same name; `_free(NULL)` does nothing. Handles are not locked: one
- * thread at a time may use a handle; different handles may be used from different threads.
+ * Every function that can fail takes a `vox_error *err` last; it may be NULL. Constructors return
+ * NULL on failure, verbs a status. The library never prints and never exits. What a constructor
+ * returns is freed by the `_free` of the same name; `_free(NULL)` does nothing. Handles are not
+ * locked: one thread at a time may use a handle; different handles may be used from different
+ * threads.
  */
 #ifndef VOXCONV_H
 #define VOXCONV_H
@@ -21,7 +22,8 @@ extern "C" {
 
 #define VOX_VERSION "0.1.0"
 
-/* ---- Errors ------------------------------------------------------------------------------------ */
+/* ---- Errors ------------------------------------------------------------------------------------
+ */
 
 /* The values are the exit statuses of the command. */
 typedef enum vox_status {
@@ -42,7 +44,8 @@ typedef struct vox_error {
     char message[1024];
 } vox_error;
 
-/* ---- Tensors: weights, biases, statistics ------------------------------------------------------ */
+/* ---- Tensors: weights, biases, statistics ------------------------------------------------------
+ */
 
 enum { VOX_MAX_RANK = 8 };
 
@@ -58,8 +61,8 @@ typedef struct vox_tensor {
 vox_tensor *vox_tensor_new(int rank, const int64_t *shape, vox_error *err);
 void vox_tensor_free(vox_tensor *t);
 
-/* A tensor file: .npy, .npz, .safetensors, text (a line of sizes, then numbers) or NIfTI. The format
- * is found from the content, not the name. Errors: VOX_ERR_WEIGHTS, VOX_ERR_RESOURCE. */
+/* A tensor file: .npy, .npz, .safetensors, text (a line of sizes, then numbers) or NIfTI. The
+ * format is found from the content, not the name. Errors: VOX_ERR_WEIGHTS, VOX_ERR_RESOURCE. */
 typedef struct vox_weights vox_weights;
 vox_weights *vox_weights_open(const char *path, vox_error *err);
 void vox_weights_free(vox_weights *w);
@@ -68,24 +71,24 @@ int vox_weights_count(const vox_weights *w);
 /* The name of array i; "" in formats that hold a single nameless array (.npy, text, NIfTI). */
 const char *vox_weights_name(const vox_weights *w, int i);
 bool vox_weights_has(const vox_weights *w, const char *name);
-/* Reads one array, converted to float32 (nearest even); the caller frees it. `name` NULL or "" takes
- * the only array of the file and fails where there are several. A missing name's message lists the
- * names that there are. */
+/* Reads one array, converted to float32 (nearest even); the caller frees it. `name` NULL or ""
+ * takes the only array of the file and fails where there are several. A missing name's message
+ * lists the names that there are. */
 vox_tensor *vox_weights_get(vox_weights *w, const char *name, vox_error *err);
 
 /* Writes `count` named tensors to a file; the format follows the name (.npy and .txt and .nii[.gz]
- * take exactly one; .npz, .safetensors any number, where a name that is NULL or "" becomes "weight").
- * The file appears only when it is complete; an existing one is refused unless `force`. "-" is stdout, as
- * .npy. Errors: VOX_ERR_OUTPUT, VOX_ERR_USAGE for an unknown ending or a shape that the format cannot
- * hold. */
+ * take exactly one; .npz, .safetensors any number, where a name that is NULL or "" becomes
+ * "weight"). The file appears only when it is complete; an existing one is refused unless `force`.
+ * "-" is stdout, as .npy. Errors: VOX_ERR_OUTPUT, VOX_ERR_USAGE for an unknown ending or a shape
+ * that the format cannot hold. */
 vox_status vox_weights_save(const char *path, int count, const char *const *names,
                             const vox_tensor *const *tensors, bool force, vox_error *err);
 
-/* Named kernels: "identity", "box:3", "gaussian:2mm", "log:2mm", "laplacian", "sobel:x", "sharpen", ...
- * A size is N or D,H,W, in voxels; "vox" behind it says so, "mm" makes it mm. `voxel_mm` is the {D, H, W}
- * spacing in mm, for sizes in mm; NULL where it is not known. Gives 1 dense rank-3 kernel, or 3 kernels of
- * shapes (k,1,1), (1,k,1), (1,1,k) whose successive application is the filter. The caller frees
- * `parts[0..*count)`. Errors: VOX_ERR_USAGE. */
+/* Named kernels: "identity", "box:3", "gaussian:2mm", "log:2mm", "laplacian", "sobel:x", "sharpen",
+ * ... A size is N or D,H,W, in voxels; "vox" behind it says so, "mm" makes it mm. `voxel_mm` is the
+ * {D, H, W} spacing in mm, for sizes in mm; NULL where it is not known. Gives 1 dense rank-3
+ * kernel, or 3 kernels of shapes (k,1,1), (1,k,1), (1,1,k) whose successive application is the
+ * filter. The caller frees `parts[0..*count)`. Errors: VOX_ERR_USAGE. */
 vox_status vox_kernel_named(const char *spec, const double voxel_mm[3], vox_tensor *parts[3],
                             int *count, vox_error *err);
 /* The list of the specs that vox_kernel_named knows, one "NAME\tDESCRIPTION" a line. */
@@ -102,7 +105,8 @@ typedef enum vox_init {
 vox_status vox_init_conv3d(vox_init scheme, uint64_t seed, vox_tensor *weight, vox_tensor *bias,
                            vox_error *err);
 
-/* ---- Layers and chains ------------------------------------------------------------------------- */
+/* ---- Layers and chains -------------------------------------------------------------------------
+ */
 
 typedef enum vox_padding_mode {
     VOX_PAD_ZEROS,
@@ -115,7 +119,8 @@ typedef enum vox_padding {
     VOX_PADDING_EXPLICIT,   /* the numbers in padding_before and padding_after */
     VOX_PADDING_SAME,       /* torch's 'same': total d*(k-1), the odd one after; stride 1 only */
     VOX_PADDING_VALID,      /* none */
-    VOX_PADDING_SAME_UPPER, /* Keras's 'same': max((ceil(n/s)-1)*s + d*(k-1)+1 - n, 0), odd one after */
+    VOX_PADDING_SAME_UPPER, /* Keras's 'same': max((ceil(n/s)-1)*s + d*(k-1)+1 - n, 0), odd one
+                               after */
 } vox_padding;
 
 /* torch.nn.Conv3d's parameters. */
@@ -126,7 +131,8 @@ typedef struct vox_conv3d {
     int64_t padding_before[3], padding_after[3];
     vox_padding_mode padding_mode;
 } vox_conv3d;
-/* in_channels = out_channels = groups = 1, kernel_size 1, stride 1, dilation 1, no padding, zeros. */
+/* in_channels = out_channels = groups = 1, kernel_size 1, stride 1, dilation 1, no padding, zeros.
+ */
 void vox_conv3d_defaults(vox_conv3d *c);
 
 typedef enum vox_activation {
@@ -153,47 +159,49 @@ typedef struct vox_chain vox_chain;
 vox_chain *vox_chain_new(vox_error *err);
 void vox_chain_free(vox_chain *c);
 
-/* Adds torch.nn.Conv3d. weight [out_channels, in_channels/groups, kD, kH, kW], bias [out_channels] or
- * NULL; both are copied. Errors: VOX_ERR_USAGE for parameters that torch refuses. */
+/* Adds torch.nn.Conv3d. weight [out_channels, in_channels/groups, kD, kH, kW], bias [out_channels]
+ * or NULL; both are copied. Errors: VOX_ERR_USAGE for parameters that torch refuses. */
 vox_status vox_chain_conv3d(vox_chain *c, const vox_conv3d *conv, const float *weight,
                             const float *bias, vox_error *err);
 /* Adds torch.nn.BatchNorm3d in eval mode: y = (x - running_mean) / sqrt(running_var + eps) * weight
- * + bias, each [channels]; weight and bias may be NULL (1 and 0). Computed as one fused multiply-add
- * x*alpha + beta with alpha and beta rounded to float32 from double. */
+ * + bias, each [channels]; weight and bias may be NULL (1 and 0). Computed as one fused
+ * multiply-add x*alpha + beta with alpha and beta rounded to float32 from double. */
 vox_status vox_chain_batchnorm3d(vox_chain *c, int64_t channels, const float *running_mean,
                                  const float *running_var, const float *weight, const float *bias,
                                  double eps, vox_error *err);
-vox_status vox_chain_activation(vox_chain *c, vox_activation kind, double parameter, vox_error *err);
+vox_status vox_chain_activation(vox_chain *c, vox_activation kind, double parameter,
+                                vox_error *err);
 vox_status vox_chain_pool3d(vox_chain *c, const vox_pool3d *pool, vox_error *err);
 
-/* The (C, D, H, W) that comes out for an input of (C, D, H, W). Errors: VOX_ERR_USAGE where a layer does
- * not fit (channels, kernel larger than the padded input, padding beyond its mode's limit); the message
- * names the layer and both numbers. */
+/* The (C, D, H, W) that comes out for an input of (C, D, H, W). Errors: VOX_ERR_USAGE where a layer
+ * does not fit (channels, kernel larger than the padded input, padding beyond its mode's limit);
+ * the message names the layer and both numbers. */
 vox_status vox_chain_shape(const vox_chain *c, const int64_t in[4], int64_t out[4], vox_error *err);
 /* Output voxel o lies at input index o*stride + origin along each of D, H, W. */
 vox_status vox_chain_geometry(const vox_chain *c, const int64_t in[4], double stride[3],
                               double origin[3], vox_error *err);
 
-/* Runs the chain over a float32 array in memory: x (N, C, D, H, W) of `in` (five extents), y the array
- * that vox_chain_shape promises, both dense and owned by the caller. threads 0: OMP_NUM_THREADS or all
- * cores. The same engine as for files. */
+/* Runs the chain over a float32 array in memory: x (N, C, D, H, W) of `in` (five extents), y the
+ * array that vox_chain_shape promises, both dense and owned by the caller. threads 0:
+ * OMP_NUM_THREADS or all cores. The same engine as for files. */
 vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5], float *y,
                          int threads, vox_error *err);
 
 /* The instruction set in use ("avx512", "avx2", "neon", "portable"): the best that machine and
  * operating system have, or what the environment's VOXCONV_ISA or vox_isa_select() names. */
 const char *vox_isa(void);
-/* Selects one by name, or "auto". Not thread-safe. Errors: VOX_ERR_UNSUPPORTED where the machine lacks
- * it, VOX_ERR_USAGE for an unknown name. */
+/* Selects one by name, or "auto". Not thread-safe. Errors: VOX_ERR_UNSUPPORTED where the machine
+ * lacks it, VOX_ERR_USAGE for an unknown name. */
 vox_status vox_isa_select(const char *name, vox_error *err);
 /* The names of all that this machine can run, best first, NULL-terminated. */
 const char *const *vox_isa_available(void);
 
-/* ---- Volumes ----------------------------------------------------------------------------------- */
+/* ---- Volumes -----------------------------------------------------------------------------------
+ */
 
 /* What a NIfTI header says, in machine order, NIfTI's own names where they exist. */
 typedef struct vox_volume_info {
-    const char *path; /* as given; "-" for stdin */
+    const char *path;  /* as given; "-" for stdin */
     int nifti_version; /* 1 or 2 */
     bool gzip, pair, swapped;
     int64_t dim[8];
@@ -204,7 +212,7 @@ typedef struct vox_volume_info {
     int64_t slice_start, slice_end;
     int slice_code, dim_info, xyzt_units, intent_code, qform_code, sform_code;
     double intent_p[3], quatern[3], qoffset[3], srow[3][4];
-    double affine[3][4]; /* voxel (i,j,k) to mm: sform, else qform, else pixdim */
+    double affine[3][4];   /* voxel (i,j,k) to mm: sform, else qform, else pixdim */
     char affine_source[8]; /* "sform", "qform", "pixdim" */
     char orientation[4];   /* "RAS", "LPI", ...: where i, j, k grow towards */
     char intent_name[17], descrip[81], aux_file[25];
@@ -217,8 +225,9 @@ typedef struct vox_volume_info {
 
 /* One or more NIfTI files of one grid, opened for one pass. */
 typedef struct vox_input vox_input;
-/* Opens and checks the headers; reads no voxels. Several files are stacked as channels and must agree in
- * grid. "-" is stdin (at most once). Errors: VOX_ERR_INPUT, VOX_ERR_UNSUPPORTED, VOX_ERR_RESOURCE. */
+/* Opens and checks the headers; reads no voxels. Several files are stacked as channels and must
+ * agree in grid. "-" is stdin (at most once). Errors: VOX_ERR_INPUT, VOX_ERR_UNSUPPORTED,
+ * VOX_ERR_RESOURCE. */
 vox_input *vox_input_open(const char *const *paths, int count, vox_error *err);
 void vox_input_free(vox_input *in);
 int vox_input_count(const vox_input *in);
@@ -244,27 +253,28 @@ typedef struct vox_statistics {
 } vox_statistics;
 vox_status vox_input_statistics(vox_input *in, int i, vox_statistics *s, vox_error *err);
 
-/* ---- Filtering --------------------------------------------------------------------------------- */
+/* ---- Filtering ---------------------------------------------------------------------------------
+ */
 
 typedef struct vox_progress {
-    const char *phase;       /* "spooling", "filtering", "writing" */
-    int64_t done, total;     /* voxels of the input */
+    const char *phase;   /* "spooling", "filtering", "writing" */
+    int64_t done, total; /* voxels of the input */
 } vox_progress;
 
 enum { VOX_DATATYPE_INPUT = -1 };
 
 typedef struct vox_filter_options {
-    int threads;           /* 0: OMP_NUM_THREADS or all cores */
-    int64_t max_memory;    /* bytes of peak resident memory; 0: the smaller of 80 % of what is available and
-                              the control group's limit */
-    int64_t slab_planes;   /* D-planes a slab; 0: chosen */
-    vox_time time;         /* as in vox_input_layout */
-    int64_t in_channels;   /* as in vox_input_layout */
-    int datatype;          /* NIfTI datatype code of the output, or VOX_DATATYPE_INPUT; default float32 */
-    int compression;       /* 0 to 9; -1: default */
-    bool split;            /* a file per output channel */
-    bool force;            /* replace an existing output */
-    void (*warn)(void *user, const char *message);            /* may be NULL; one line, no newline */
+    int threads;         /* 0: OMP_NUM_THREADS or all cores */
+    int64_t max_memory;  /* bytes of peak resident memory; 0: the smaller of 80 % of what is
+                            available and  the control group's limit */
+    int64_t slab_planes; /* D-planes a slab; 0: chosen */
+    vox_time time;       /* as in vox_input_layout */
+    int64_t in_channels; /* as in vox_input_layout */
+    int datatype;    /* NIfTI datatype code of the output, or VOX_DATATYPE_INPUT; default float32 */
+    int compression; /* 0 to 9; -1: default */
+    bool split;      /* a file per output channel */
+    bool force;      /* replace an existing output */
+    void (*warn)(void *user, const char *message); /* may be NULL; one line, no newline */
     void (*progress)(void *user, const vox_progress *progress); /* may be NULL */
     void *user;
 } vox_filter_options;
@@ -290,25 +300,27 @@ typedef struct vox_plan {
         char name[48];
         int64_t bytes;
     } part[VOX_PLAN_PARTS];
-    int64_t total_bytes;   /* peak resident memory */
+    int64_t total_bytes;    /* peak resident memory */
     int64_t smallest_bytes; /* the least cap that works (slabs of one plane) */
     int64_t input_spool_bytes, output_spool_bytes; /* temporary disk; 0: none */
 } vox_plan;
 
-/* Errors: as vox_filter's, before a voxel is read. With max_memory set and not enough: VOX_ERR_RESOURCE,
- * the message says what would fit. */
+/* Errors: as vox_filter's, before a voxel is read. With max_memory set and not enough:
+ * VOX_ERR_RESOURCE, the message says what would fit. */
 vox_status vox_filter_plan(const vox_input *in, const vox_chain *chain, const char *output,
                            const vox_filter_options *o, vox_plan *plan, vox_error *err);
 
-/* Filters the input through the chain into `output` (a name, or "-" for stdout). Consumes the input. The
- * output appears under its name only when it is complete and on disk. report may be NULL. */
+/* Filters the input through the chain into `output` (a name, or "-" for stdout). Consumes the
+ * input. The output appears under its name only when it is complete and on disk. report may be
+ * NULL. */
 vox_status vox_filter(vox_input *in, const vox_chain *chain, const char *output,
                       const vox_filter_options *o, vox_report *report, vox_error *err);
 
 /* Removes the temporary files of all runs under way in this process. Async-signal-safe. */
 void vox_remove_temporaries(void);
 
-/* NIfTI datatype code of "int16", "float32", ...; 0 for an unknown name. And back; NULL where unknown. */
+/* NIfTI datatype code of "int16", "float32", ...; 0 for an unknown name. And back; NULL where
+ * unknown. */
 int vox_datatype_from_name(const char *name);
 const char *vox_datatype_name(int datatype);
 

@@ -48,8 +48,8 @@ bool vox_product(const int64_t *extent, int n, int64_t *out) {
 void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err) {
     int64_t bytes, padded;
     if (!vox_mul(count, (int64_t)size, &bytes) || !vox_add(bytes, VOX_ALIGN, &padded)) {
-        vox_fail(err, VOX_ERR_RESOURCE, "%s: %lld items of %zu bytes exceed the address space", what,
-                 (long long)count, size);
+        vox_fail(err, VOX_ERR_RESOURCE, "%s: %lld items of %zu bytes exceed the address space",
+                 what, (long long)count, size);
         return NULL;
     }
     void *p = aligned_alloc(VOX_ALIGN, (size_t)vox_round_up(bytes ? bytes : 1, VOX_ALIGN));

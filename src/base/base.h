@@ -1,4 +1,5 @@
-/* base.h - what every other folder stands on: errors, checked sizes, aligned memory, plane windows. */
+/* base.h - what every other folder stands on: errors, checked sizes, aligned memory, plane windows.
+ */
 #ifndef VOX_BASE_H
 #define VOX_BASE_H
 
@@ -37,8 +38,8 @@ static inline int64_t vox_max(int64_t a, int64_t b) {
 
 enum { VOX_ALIGN = 64 };
 
-/* count * size bytes, zeroed, on a 64-byte border. NULL with VOX_ERR_RESOURCE (message: `what` and the
- * bytes) where the product overflows or memory is short. Freed with free(). */
+/* count * size bytes, zeroed, on a 64-byte border. NULL with VOX_ERR_RESOURCE (message: `what` and
+ * the bytes) where the product overflows or memory is short. Freed with free(). */
 void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err);
 /* A copy of a string, or NULL with VOX_ERR_RESOURCE. */
 char *vox_strdup(const char *s, vox_error *err);
@@ -48,9 +49,9 @@ const char *vox_bytes_text(int64_t bytes, char buf[32]);
 
 /* ---- Plane windows ---- */
 
-/* Where the planes of one level of the chain lie in memory: the place that a producer writes its output
- * to and its consumer reads it from. Plane d of channel c, row h starts at vox_plane_row(); its `columns`
- * floats are contiguous. Planes live in a ring of `slots`. Strides are in floats. */
+/* Where the planes of one level of the chain lie in memory: the place that a producer writes its
+ * output to and its consumer reads it from. Plane d of channel c, row h starts at vox_plane_row();
+ * its `columns` floats are contiguous. Planes live in a ring of `slots`. Strides are in floats. */
 typedef struct vox_planes {
     float *data; /* slot 0, channel 0, row 0, column 0 */
     int64_t slots, slot_stride, channel_stride, row_stride;

@@ -88,8 +88,8 @@ const option_row conv_rows[] = {
 
     ROW('j', "threads", "N", "Execution", "default: OMP_NUM_THREADS or all cores", set_integer,
         threads, .min = 1, .max = 4096),
-    ROW('m', "max-memory", "SIZE", "Execution", "cap on peak memory: 512M, 2G (default: 80% of what is available)",
-        set_bytes, max_memory),
+    ROW('m', "max-memory", "SIZE", "Execution",
+        "cap on peak memory: 512M, 2G (default: 80% of what is available)", set_bytes, max_memory),
     ROW(0, "slab", "N", "Execution", "D-planes at a time (default: chosen)", set_integer, slab,
         .min = 1),
     ROW(0, "plan", NULL, "Execution", "print shapes and memory on stdout and stop", set_flag, plan),

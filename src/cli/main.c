@@ -95,8 +95,9 @@ static vox_status flush_output(vox_error *err) {
     return cli_fail(err, VOX_ERR_OUTPUT, "standard output: %s", strerror(errno));
 }
 
-/* A caller may have closed stdin, stdout or stderr, and the next file opened would then be taken for it. Each
- * gets a descriptor that cannot be used in its direction, so that using it is an error. */
+/* A caller may have closed stdin, stdout or stderr, and the next file opened would then be taken
+ * for it. Each gets a descriptor that cannot be used in its direction, so that using it is an
+ * error. */
 static void occupy_standard_descriptors(void) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)

@@ -21,7 +21,8 @@ void signals_install(void) {
     for (int i = 0; i < 3; i++)
         if (!sigaction(ending[i], NULL, &before) && before.sa_handler != SIG_IGN)
             sigaction(ending[i], &action, NULL);
-    /* A reader that goes away and a file size limit are errors of a write, not ends of the process. */
+    /* A reader that goes away and a file size limit are errors of a write, not ends of the process.
+     */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 }

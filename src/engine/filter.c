@@ -1,4 +1,5 @@
-/* filter.c - scans through a chain: reader, pipeline, writer, and the memory that they will take. */
+/* filter.c - scans through a chain: reader, pipeline, writer, and the memory that they will take.
+ */
 #include "engine/memory.h"
 #include "engine/pipeline.h"
 #include "kernel/kernel.h"
@@ -9,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-/* What the process holds apart from the parts of the plan: program, libraries, OpenMP's threads. Measured as
- * the peak resident size of a run over a volume of a few voxels, and rounded up. */
+/* What the process holds apart from the parts of the plan: program, libraries, OpenMP's threads.
+ * Measured as the peak resident size of a run over a volume of a few voxels, and rounded up. */
 enum { PROCESS_BYTES = 16 << 20, THREAD_BYTES = 256 << 10 };
 
 void vox_filter_defaults(vox_filter_options *o) {
@@ -57,7 +58,8 @@ static vox_status lay_out(job *j, const vox_input *in, const vox_chain *chain, i
     plan->total_bytes = 0;
     j->output.slab_planes = vox_pipeline_out_slab(j->pipeline);
     int64_t reader, writer;
-    vox_status status = vox_reader_memory(in, &j->layout, slab, &reader, &plan->input_spool_bytes, err);
+    vox_status status =
+        vox_reader_memory(in, &j->layout, slab, &reader, &plan->input_spool_bytes, err);
     if (!status)
         status = vox_writer_memory(in, &j->output, &writer, &plan->output_spool_bytes, err);
     if (status)
@@ -78,20 +80,22 @@ static vox_status choose_slab(job *j, const vox_input *in, const vox_chain *chai
         return status;
     const int64_t smallest = j->plan.total_bytes;
     const int64_t cap = o->max_memory ? o->max_memory : vox_memory_default_cap();
-    int64_t slab = o->slab_planes ? vox_min(o->slab_planes, planes) : vox_pipeline_good_slab(chain, j->in);
+    int64_t slab =
+        o->slab_planes ? vox_min(o->slab_planes, planes) : vox_pipeline_good_slab(chain, j->in);
     for (;; slab /= 2) {
         status = lay_out(j, in, chain, slab, err);
         if (status || cap == 0 || j->plan.total_bytes <= cap)
             break;
         if (slab == 1 || o->slab_planes) {
             char most[32], need[32], least[32];
-            return vox_fail(err, VOX_ERR_RESOURCE,
-                            "%s: max-memory=%s%s: slabs of %lld planes need %s; the least that works is %s "
-                            "(%lld bytes)",
-                            vox_input_info(in, 0)->path, vox_bytes_text(cap, most),
-                            o->max_memory ? "" : " (what the machine has to give)", (long long)slab,
-                            vox_bytes_text(j->plan.total_bytes, need), vox_bytes_text(smallest, least),
-                            (long long)smallest);
+            return vox_fail(
+                err, VOX_ERR_RESOURCE,
+                "%s: max-memory=%s%s: slabs of %lld planes need %s; the least that works is %s "
+                "(%lld bytes)",
+                vox_input_info(in, 0)->path, vox_bytes_text(cap, most),
+                o->max_memory ? "" : " (what the machine has to give)", (long long)slab,
+                vox_bytes_text(j->plan.total_bytes, need), vox_bytes_text(smallest, least),
+                (long long)smallest);
         }
     }
     j->plan.smallest_bytes = smallest;
@@ -117,7 +121,8 @@ static int64_t multiply_adds(const vox_chain *chain, const int64_t in[4], int64_
 static vox_status make_job(job *j, const vox_input *in, const vox_chain *chain, const char *output,
                            const vox_filter_options *o, vox_error *err) {
     if (o->threads < 0 || o->max_memory < 0 || o->slab_planes < 0)
-        return vox_fail(err, VOX_ERR_USAGE, "threads=%d, max_memory=%lld, slab_planes=%lld: must not be negative",
+        return vox_fail(err, VOX_ERR_USAGE,
+                        "threads=%d, max_memory=%lld, slab_planes=%lld: must not be negative",
                         o->threads, (long long)o->max_memory, (long long)o->slab_planes);
     vox_status status = vox_input_layout(in, o->in_channels, o->time, &j->layout, err);
     if (status)
@@ -175,7 +180,8 @@ static vox_status write_planes(void *user, int64_t d, int64_t count, const vox_p
     return vox_writer_planes(to->writer, to->frame, d, count, planes, err);
 }
 
-/* Frame by frame, slab by slab, from the reader into the first ring; the rest follows from the push. */
+/* Frame by frame, slab by slab, from the reader into the first ring; the rest follows from the
+ * push. */
 static vox_status stream(const job *j, vox_reader *reader, destination *to,
                          const vox_filter_options *o, vox_error *err) {
     const int64_t depth = j->in[1], plane = j->in[0] * j->in[2] * j->in[3];
@@ -205,8 +211,8 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void fill_report(vox_report *r, const job *j, const vox_reader *reader, const vox_writer *writer,
-                        double seconds) {
+static void fill_report(vox_report *r, const job *j, const vox_reader *reader,
+                        const vox_writer *writer, double seconds) {
     const vox_plan *p = &j->plan;
     *r = (vox_report){.seconds = seconds,
                       .planned_bytes = p->total_bytes,

@@ -37,7 +37,8 @@ static void lower(int64_t *cap, int64_t limit) {
         *cap = limit;
 }
 
-/* A group's limit and those of its parents: /sys/fs/cgroup + folder + /a/b/c + file, then /a/b, ... */
+/* A group's limit and those of its parents: /sys/fs/cgroup + folder + /a/b/c + file, then /a/b, ...
+ */
 static void lower_by_group(int64_t *cap, const char *folder, char *group, const char *file) {
     for (;;) {
         char path[4096 + 256];
@@ -58,7 +59,8 @@ int64_t vox_memory_default_cap(void) {
     FILE *f = fopen("/proc/self/cgroup", "re");
     while (f && fgets(line, sizeof line, f)) { /* "0::/group" or "7:memory:/group" */
         line[strcspn(line, "\n")] = '\0';
-        char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        char *controllers = strchr(line, ':'),
+             *group = controllers ? strchr(controllers + 1, ':') : NULL;
         if (!group)
             continue;
         *group++ = '\0';

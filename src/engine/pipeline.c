@@ -17,7 +17,8 @@ int vox_thread_count(int threads) {
 }
 
 int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4]) {
-    /* Many multiply-adds a byte: the sizes of caches matter less than the waits at the end of a slab. */
+    /* Many multiply-adds a byte: the sizes of caches matter less than the waits at the end of a
+     * slab. */
     const int64_t light = 2 << 20, heavy = 8 << 20;
     int64_t shape[4], out[4], widest = in[0] * in[2] * in[3], work = 0;
     memcpy(shape, in, sizeof shape);
@@ -33,8 +34,8 @@ int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4]) {
     return vox_min(vox_max(bytes / (int64_t)sizeof(float) / widest, 1), in[1]);
 }
 
-vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], int64_t slab, int threads,
-                               vox_error *err) {
+vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], int64_t slab,
+                               int threads, vox_error *err) {
     vox_pipeline *p = vox_alloc(1, sizeof *p, "pipeline", err);
     if (!p)
         return NULL;
@@ -95,7 +96,8 @@ void vox_pipeline_set_output(vox_pipeline *p, const vox_planes *output) {
     last->external = true;
 }
 
-vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *user, vox_error *err) {
+vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *user,
+                              vox_error *err) {
     vox_stage *last = p->stage[p->stage_count - 1];
     last->sink = sink;
     last->sink_user = user;
@@ -123,7 +125,8 @@ void vox_pipeline_free(vox_pipeline *p) {
     if (!p)
         return;
     for (int64_t i = 0; i < p->stage_count; i++)
-        vox_stage_free(p->stage[i]); /* NOLINT(clang-analyzer-core.NullDereference): no stages, no count */
+        vox_stage_free(
+            p->stage[i]); /* NOLINT(clang-analyzer-core.NullDereference): no stages, no count */
     free(p->stage);
     free(p);
 }

@@ -1,16 +1,19 @@
 /* pipeline.h - a chain at work: planes go in at one end, filtered planes come out at the other.
  *
- * A pipeline is one *stage* for every window layer of the chain, and a sink. A stage owns a ring of padded
- * input planes, just as many as its outputs still need. Whoever produces planes - the reader, or the stage
- * before - writes them straight into the ring of the stage that wants them (vox_pipeline_input), then pushes;
- * the stage applies the row layers and the padding to what has arrived, computes every output plane whose
- * input is complete into the next ring, and pushes that in turn.
+ * A pipeline is one *stage* for every window layer of the chain, and a sink. A stage owns a ring of
+ * padded input planes, just as many as its outputs still need. Whoever produces planes - the
+ * reader, or the stage before - writes them straight into the ring of the stage that wants them
+ * (vox_pipeline_input), then pushes; the stage applies the row layers and the padding to what has
+ * arrived, computes every output plane whose input is complete into the next ring, and pushes that
+ * in turn.
  *
- *     reader --planes--> [ring | conv3d] --planes--> [ring | pool] --planes--> [ring | sink] --> writer
+ *     reader --planes--> [ring | conv3d] --planes--> [ring | pool] --planes--> [ring | sink] -->
+ * writer
  *
- * How many planes a ring needs follows from one table per stage: for each output plane, the last input plane
- * that must have come and the first that must still be there. Zero, reflecting, replicating and circular
- * padding, stride, dilation and layers that need the whole volume differ in that table alone.
+ * How many planes a ring needs follows from one table per stage: for each output plane, the last
+ * input plane that must have come and the first that must still be there. Zero, reflecting,
+ * replicating and circular padding, stride, dilation and layers that need the whole volume differ
+ * in that table alone.
  */
 #ifndef VOX_PIPELINE_H
 #define VOX_PIPELINE_H
@@ -23,28 +26,30 @@ typedef struct vox_pipeline vox_pipeline;
 typedef vox_status vox_pipeline_sink(void *user, int64_t d, int64_t count, const vox_planes *planes,
                                      vox_error *err);
 
-/* Planes of an input (C, D, H, W) that make a good slab for this chain: enough to keep all threads busy, few
- * enough to stay in the outer caches until they are used. */
+/* Planes of an input (C, D, H, W) that make a good slab for this chain: enough to keep all threads
+ * busy, few enough to stay in the outer caches until they are used. */
 int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4]);
 
-/* Lays the stages out for an input (C, D, H, W) that arrives in slabs of up to `slab` planes; holds no plane
- * yet. The chain stays the caller's and must live as long. */
-vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], int64_t slab, int threads,
-                               vox_error *err);
+/* Lays the stages out for an input (C, D, H, W) that arrives in slabs of up to `slab` planes; holds
+ * no plane yet. The chain stays the caller's and must live as long. */
+vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], int64_t slab,
+                               int threads, vox_error *err);
 /* Bytes that vox_pipeline_start will take, by part: calls part(user, name, bytes) for each. */
 void vox_pipeline_memory(const vox_pipeline *p,
                          void (*part)(void *user, const char *name, int64_t bytes), void *user);
 /* Planes that the sink is handed at most at a time. */
 int64_t vox_pipeline_out_slab(const vox_pipeline *p);
-/* Makes the last planes go straight to `output`, which has a slot for every plane of the volume, instead of a
- * ring of the pipeline's own. Before vox_pipeline_start; and again between volumes, to move on. */
+/* Makes the last planes go straight to `output`, which has a slot for every plane of the volume,
+ * instead of a ring of the pipeline's own. Before vox_pipeline_start; and again between volumes, to
+ * move on. */
 void vox_pipeline_set_output(vox_pipeline *p, const vox_planes *output);
 /* Takes the memory, packs the weights. sink may be NULL where there is an output. */
 vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *user, vox_error *err);
 /* Where the planes that are pushed next are to be written. */
 const vox_planes *vox_pipeline_input(const vox_pipeline *p);
-/* The next `count` (1 to slab) planes are in place. When the last plane of the volume has come, everything is
- * flushed and the pipeline is ready for the next volume. Fails only where the sink fails. */
+/* The next `count` (1 to slab) planes are in place. When the last plane of the volume has come,
+ * everything is flushed and the pipeline is ready for the next volume. Fails only where the sink
+ * fails. */
 vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, vox_error *err);
 void vox_pipeline_free(vox_pipeline *p);
 

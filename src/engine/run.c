@@ -1,5 +1,5 @@
-/* run.c - a chain over an array in memory: rows are copied into the first ring, and the last stage writes the
- * result where it belongs. */
+/* run.c - a chain over an array in memory: rows are copied into the first ring, and the last stage
+ * writes the result where it belongs. */
 #include "engine/pipeline.h"
 
 #include <string.h>
@@ -16,8 +16,8 @@ static vox_planes dense(float *data, const int64_t n[4]) {
                         .columns = n[3]};
 }
 
-static void copy_in(const float *x, const int64_t n[4], int64_t d, int64_t count, const vox_planes *to,
-                    int threads) {
+static void copy_in(const float *x, const int64_t n[4], int64_t d, int64_t count,
+                    const vox_planes *to, int threads) {
 #pragma omp parallel for collapse(2) schedule(static) num_threads(threads)
     for (int64_t i = d; i < d + count; i++)
         for (int64_t r = 0; r < n[2]; r++)
@@ -26,14 +26,15 @@ static void copy_in(const float *x, const int64_t n[4], int64_t d, int64_t count
                        (size_t)n[3] * sizeof(float));
 }
 
-vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5], float *y, int threads,
-                         vox_error *err) {
+vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5], float *y,
+                         int threads, vox_error *err) {
     const int64_t *n = in + 1;
     int64_t count, out[4];
     for (int i = 0; i < 5; i++)
         if (in[i] < 1 || !vox_product(in, 5, &count))
-            return vox_fail(err, VOX_ERR_USAGE, "shape[%d]=%lld: must be positive, and the whole fit memory",
-                            i, (long long)in[i]);
+            return vox_fail(err, VOX_ERR_USAGE,
+                            "shape[%d]=%lld: must be positive, and the whole fit memory", i,
+                            (long long)in[i]);
     vox_status status = vox_chain_shape(c, n, out, err);
     if (status)
         return status;

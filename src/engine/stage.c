@@ -1,4 +1,5 @@
-/* stage.c - the ring of a stage: its size, its padding, its schedule, and the loop that keeps it moving. */
+/* stage.c - the ring of a stage: its size, its padding, its schedule, and the loop that keeps it
+ * moving. */
 #include "engine/stage.h"
 
 #include "kernel/kernel.h"
@@ -13,14 +14,15 @@ enum { LINE = VOX_ALIGN / sizeof(float) }; /* floats of a cache line */
 
 /* ---- Layout: sizes, and nothing that depends on voxels ---- */
 
-/* Rounds *n floats up to an odd number of cache lines: successive rows and planes then spread over all sets of
- * a cache, where a power of two would pile them up in a few. False where that overflows. */
+/* Rounds *n floats up to an odd number of cache lines: successive rows and planes then spread over
+ * all sets of a cache, where a power of two would pile them up in a few. False where that
+ * overflows. */
 static bool odd_lines(int64_t *n) {
     return vox_mul((*n + LINE - 1) / LINE | 1, LINE, n);
 }
 
-/* ready[] and keep[] from the definition, plane by plane; returns the slots that they ask for when planes come
- * one at a time. */
+/* ready[] and keep[] from the definition, plane by plane; returns the slots that they ask for when
+ * planes come one at a time. */
 static int64_t make_schedule(vox_stage *s) {
     const vox_axis *a = &s->axis[0];
     int64_t ready = -1, keep = a->in, slots = 1;
@@ -51,11 +53,12 @@ static vox_status lay_out_rows(vox_stage *s, vox_error *err) {
     s->phase_length = (s->padded_columns + s->phases - 1) / s->phases + VOX_KERNEL_MAX_VECTOR;
     int64_t row, plane, slot, all; /* all: of a ring that holds the whole volume, the worst case */
     if (!vox_mul(s->phases, s->phase_length, &row) || !odd_lines(&row) ||
-        !vox_mul(row, s->padded_rows, &plane) || !odd_lines(&plane) || !vox_mul(plane, s->in[0], &slot) ||
-        !vox_mul(slot, s->in[1] + 1, &all) || !vox_mul(all, sizeof(float), &all))
+        !vox_mul(row, s->padded_rows, &plane) || !odd_lines(&plane) ||
+        !vox_mul(plane, s->in[0], &slot) || !vox_mul(slot, s->in[1] + 1, &all) ||
+        !vox_mul(all, sizeof(float), &all))
         return vox_fail(err, VOX_ERR_RESOURCE,
-                        "planes of %lld x %lld x %lld values exceed the address space", (long long)s->in[0],
-                        (long long)s->in[2], (long long)s->in[3]);
+                        "planes of %lld x %lld x %lld values exceed the address space",
+                        (long long)s->in[0], (long long)s->in[2], (long long)s->in[3]);
     s->ring.row_stride = row;
     s->ring.channel_stride = plane;
     s->ring.slot_stride = slot;
@@ -203,8 +206,9 @@ static void split_row(const vox_stage *s, float *row, float *scratch) {
     }
 }
 
-/* NaN has many bit patterns, and which of two an operation passes on differs between instruction sets. So all
- * that come in become the one that the machine itself makes; then there is no other. */
+/* NaN has many bit patterns, and which of two an operation passes on differs between instruction
+ * sets. So all that come in become the one that the machine itself makes; then there is no other.
+ */
 static void unify_nan(float *row, int64_t columns, float nan) {
     for (int64_t i = 0; i < columns; i++)
         row[i] = row[i] == row[i] ? row[i] : nan;
@@ -214,7 +218,8 @@ static void arrive_row(const vox_stage *s, int64_t d, int64_t row, float *scratc
     for (int64_t c = 0; c < s->in[0] && s->first; c++)
         unify_nan(vox_plane_row(&s->ring, c, d, row), s->in[3], s->machine_nan);
     for (const vox_layer *l = s->rows; l != s->rows_end; l = l->next)
-        l->class->row(l, vox_plane_row(&s->ring, 0, d, row), s->ring.channel_stride, s->in[0], s->in[3]);
+        l->class->row(l, vox_plane_row(&s->ring, 0, d, row), s->ring.channel_stride, s->in[0],
+                      s->in[3]);
     if (!s->window)
         return;
     for (int64_t c = 0; c < s->in[0]; c++) {

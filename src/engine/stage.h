@@ -17,17 +17,17 @@ struct vox_stage {
     bool first; /* planes come from outside and not from another stage */
     float machine_nan;
 
-    /* The ring. Its slots hold padded planes; `ring` is the window on their interior. Where the stride along
-     * W is s, a padded row is kept as s phases of phase_length floats, so that the inputs of successive
-     * outputs lie side by side at every tap. */
+    /* The ring. Its slots hold padded planes; `ring` is the window on their interior. Where the
+     * stride along W is s, a padded row is kept as s phases of phase_length floats, so that the
+     * inputs of successive outputs lie side by side at every tap. */
     vox_planes ring;
     bool external; /* the sink's: somebody else's memory */
     float *memory;
     int64_t padded_rows, padded_columns, phases, phase_length;
     float *scratch; /* [threads][padded_columns] */
 
-    /* The schedule: output plane o needs input planes up to ready[o], and none before keep[o] is needed by
-     * it or a later one. */
+    /* The schedule: output plane o needs input planes up to ready[o], and none before keep[o] is
+     * needed by it or a later one. */
     int64_t *ready, *keep; /* [out D] */
 
     const float **planes; /* [next ring's slots][kD], as in vox_window */

@@ -1,4 +1,5 @@
-/* dispatch.c - which kernel variant runs. Built without any instruction-set flag, so that it runs anywhere;
+/* dispatch.c - which kernel variant runs. Built without any instruction-set flag, so that it runs
+ * anywhere;
  * __builtin_cpu_supports also asks whether the operating system saves the registers (XGETBV). */
 #include "kernel/kernel.h"
 

@@ -1,11 +1,12 @@
-/* kernel.h - the convolution kernel as the layers see it: one job, one function, several instruction sets.
+/* kernel.h - the convolution kernel as the layers see it: one job, one function, several
+ * instruction sets.
  *
- * A job is a run of output rows of one output plane for one block of output channels. The input is padded
- * already, so the kernel only ever computes "valid". What stride, dilation and phase splitting mean is
- * folded into offsets by the caller; the kernel adds offsets and multiplies.
+ * A job is a run of output rows of one output plane for one block of output channels. The input is
+ * padded already, so the kernel only ever computes "valid". What stride, dilation and phase
+ * splitting mean is folded into offsets by the caller; the kernel adds offsets and multiplies.
  *
- * The arithmetic of every variant is the same, to the bit: an output starts at its bias and takes one fused
- * multiply-add per tap in the order in_channel, kd, kh, kw.
+ * The arithmetic of every variant is the same, to the bit: an output starts at its bias and takes
+ * one fused multiply-add per tap in the order in_channel, kd, kh, kw.
  */
 #ifndef VOX_KERNEL_H
 #define VOX_KERNEL_H
@@ -17,9 +18,10 @@ enum {
 };
 
 typedef struct vox_kernel_job {
-    const float *const *planes;   /* [kD] the padded plane under each kd, row 0 and column 0 of the padded
-                                     channel 0; NULL: a plane of zero padding, which is skipped */
-    int64_t in_offset;            /* added to every plane: first channel of the group, first row */
+    const float *const
+        *planes;       /* [kD] the padded plane under each kd, row 0 and column 0 of the padded
+                          channel 0; NULL: a plane of zero padding, which is skipped */
+    int64_t in_offset; /* added to every plane: first channel of the group, first row */
     int64_t in_channel_stride;    /* floats */
     int64_t in_row_step;          /* floats between the inputs of successive output rows */
     const int64_t *row_offset;    /* [kH] floats from the row's input to that of tap kh */
@@ -31,25 +33,27 @@ typedef struct vox_kernel_job {
     const float *bias;   /* [block] */
     float *out;          /* the block's first channel, first row */
     int64_t out_channel_stride, out_row_stride;
-    int64_t rows, columns; /* of output; the kernel may read up to VOX_KERNEL_MAX_VECTOR - 1 floats past
-                              the input of the last column, and writes exactly `columns` */
-    /* Rows of zero padding that need not be looked at: output row r meets a row of the input at tap kh
-     * where 0 <= row_origin + r*row_stride + kh*row_dilation < row_count. row_count 0: look at all. */
+    int64_t rows, columns; /* of output; the kernel may read up to VOX_KERNEL_MAX_VECTOR - 1 floats
+                              past the input of the last column, and writes exactly `columns` */
+    /* Rows of zero padding that need not be looked at: output row r meets a row of the input at tap
+     * kh where 0 <= row_origin + r*row_stride + kh*row_dilation < row_count. row_count 0: look at
+     * all. */
     int64_t row_origin, row_stride, row_dilation, row_count;
 } vox_kernel_job;
 
 typedef struct vox_kernel {
     const char *name;
-    /* Into how many blocks of nearly equal size the output channels of a group are cut best, for output
-     * planes of rows x columns. Block b of n covers channels [out_channels*b/n, out_channels*(b+1)/n). */
+    /* Into how many blocks of nearly equal size the output channels of a group are cut best, for
+     * output planes of rows x columns. Block b of n covers channels [out_channels*b/n,
+     * out_channels*(b+1)/n). */
     int64_t (*block_count)(int64_t out_channels, int64_t rows, int64_t columns);
     void (*run)(const vox_kernel_job *job);
     /* row[i] = row[i]*scale + shift, rounded once, for `columns` values. */
     void (*scale_row)(float *row, int64_t columns, float scale, float shift);
 } vox_kernel;
 
-/* The variant in use. NULL with VOX_ERR_UNSUPPORTED or VOX_ERR_USAGE where VOXCONV_ISA names one that the
- * machine lacks or nobody knows. */
+/* The variant in use. NULL with VOX_ERR_UNSUPPORTED or VOX_ERR_USAGE where VOXCONV_ISA names one
+ * that the machine lacks or nobody knows. */
 const vox_kernel *vox_kernel_active(vox_error *err);
 
 #endif

@@ -1,17 +1,17 @@
 /* tile.c - direct convolution in registers. Compiled once per instruction set (see Makefile), with
  * VOX_VEC_HEADER naming the vector vocabulary and VOX_ISA the suffix of the one symbol it exports.
  *
- * A tile is [block] output channels x [vectors] vectors of one output plane. Its accumulators live in
- * registers through all input channels and taps, and each output is written once:
+ * A tile is [block] output channels x [vectors] vectors of one output plane. Its accumulators live
+ * in registers through all input channels and taps, and each output is written once:
  *
  *                     vector 0   vector 1   vector 2      one tap (ic, kd, kh, kw):
  *        channel 0     acc 0,0    acc 0,1    acc 0,2        load `vectors` inputs once,
  *        channel 1     acc 1,0    acc 1,1    acc 1,2        broadcast `block` weights,
  *        ...                                                block*vectors fused multiply-adds
  *
- * The vectors lie side by side along W; where a whole row is only a vector or two, they are those of several
- * rows one below the other ("stacked"). A vocabulary says how many accumulators its register file holds
- * (VEC_ACCUMULATORS). The last vector of a row is stored in part.
+ * The vectors lie side by side along W; where a whole row is only a vector or two, they are those
+ * of several rows one below the other ("stacked"). A vocabulary says how many accumulators its
+ * register file holds (VEC_ACCUMULATORS). The last vector of a row is stored in part.
  */
 #include VOX_VEC_HEADER
 #include "kernel/kernel.h"
@@ -32,11 +32,11 @@ enum { MAX_BLOCK = 8, MAX_VECTORS = 8 };
 
 /* Where a tile is: everything about it that is not a constant of the code. */
 typedef struct place {
-    int64_t in;          /* of its first column and tap (0, 0), relative to a plane */
+    int64_t in; /* of its first column and tap (0, 0), relative to a plane */
     float *out;
-    int64_t kh, kh_end;  /* taps along H that meet the input */
-    int last;            /* columns of the last vector of a row that exist */
-    int across;          /* stacked: vectors in a row */
+    int64_t kh, kh_end; /* taps along H that meet the input */
+    int last;           /* columns of the last vector of a row that exist */
+    int across;         /* stacked: vectors in a row */
     int64_t in_at[MAX_VECTORS], out_at[MAX_VECTORS]; /* stacked: where each vector is */
 } place;
 
@@ -102,10 +102,15 @@ typedef void tile_function(const vox_kernel_job *job, const place *at);
     static void stacked_##b##_##v(const vox_kernel_job *job, const place *at) {                    \
         tile(job, at, b, v, true);                                                                 \
     }
-#define TILES(b) TILE(b, 1) TILE(b, 2) TILE(b, 3) TILE(b, 4) TILE(b, 5) TILE(b, 6) TILE(b, 7) TILE(b, 8)
-#define NAME(b, v) {row_##b##_##v, stacked_##b##_##v}
+#define TILES(b)                                                                                   \
+    TILE(b, 1) TILE(b, 2) TILE(b, 3) TILE(b, 4) TILE(b, 5) TILE(b, 6) TILE(b, 7) TILE(b, 8)
+#define NAME(b, v)                                                                                 \
+    { row_##b##_##v, stacked_##b##_##v }
 #define NAMES(b)                                                                                   \
-    {NAME(b, 1), NAME(b, 2), NAME(b, 3), NAME(b, 4), NAME(b, 5), NAME(b, 6), NAME(b, 7), NAME(b, 8)}
+    {                                                                                              \
+        NAME(b, 1), NAME(b, 2), NAME(b, 3), NAME(b, 4), NAME(b, 5), NAME(b, 6), NAME(b, 7),        \
+            NAME(b, 8)                                                                             \
+    }
 
 TILES(1)
 TILES(2)
@@ -127,8 +132,9 @@ typedef struct cover {
     int64_t across, down;
 } cover;
 
-/* Time of a tap in a tile of n multiply-adds, in halves of a cycle on two ports. Few accumulators do not hide
- * the latency of four cycles: measured, 8 take as long as 13 would, 16 as 19, 24 as 24. */
+/* Time of a tap in a tile of n multiply-adds, in halves of a cycle on two ports. Few accumulators
+ * do not hide the latency of four cycles: measured, 8 take as long as 13 would, 16 as 19, 24 as 24.
+ */
 static int64_t tap_cost(int64_t n) {
     return vox_max(n, 8 + 2 * n / 3);
 }
@@ -149,7 +155,8 @@ static cover choose_cover(int64_t block, int64_t rows, int64_t vectors, int64_t 
                 (rows % down ? tap_cost(block * across * (rows % down)) : 0);
         else
             c = rows * (vectors % tiles_across * tap_cost(block * (vectors / tiles_across + 1)) +
-                        (tiles_across - vectors % tiles_across) * tap_cost(block * (vectors / tiles_across)));
+                        (tiles_across - vectors % tiles_across) *
+                            tap_cost(block * (vectors / tiles_across)));
         if (c < *cost) {
             *cost = c;
             best = (cover){across, down};

@@ -1,10 +1,12 @@
-/* vec_portable.h - the vector vocabulary in plain C, for any machine and as the reference of the others.
+/* vec_portable.h - the vector vocabulary in plain C, for any machine and as the reference of the
+ * others.
  *
- * Four lanes through the compiler's vector extensions. Where the target has a fused multiply-add the
- * compiler is asked for it; elsewhere it is computed exactly: the product of two floats is exact in
- * double, the sum is rounded to odd (Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums",
- * IEEE Trans. Computers 57, 2008), and with 53 >= 24 + 2 bits the last rounding to float is then the only
- * one. So this variant gives the bits of the hardware's instruction, only slower. */
+ * Four lanes through the compiler's vector extensions. Where the target has a fused multiply-add
+ * the compiler is asked for it; elsewhere it is computed exactly: the product of two floats is
+ * exact in double, the sum is rounded to odd (Boldo and Melquiond, "Emulation of a FMA and
+ * correctly rounded sums", IEEE Trans. Computers 57, 2008), and with 53 >= 24 + 2 bits the last
+ * rounding to float is then the only one. So this variant gives the bits of the hardware's
+ * instruction, only slower. */
 #ifndef VOX_VEC_H
 #define VOX_VEC_H
 

@@ -1,7 +1,8 @@
 /* activation.c - elementwise functions and softmax, as torch.nn.functional defines them.
  *
- * The transcendental ones are computed in double and rounded once: the result is then the correctly rounded
- * one but for about one value in 2^28, and does not depend on which of libm's variants the machine picks. */
+ * The transcendental ones are computed in double and rounded once: the result is then the correctly
+ * rounded one but for about one value in 2^28, and does not depend on which of libm's variants the
+ * machine picks. */
 #include "layer/layer.h"
 
 #include <math.h>
@@ -21,8 +22,8 @@ static vox_status activation_shape(const vox_layer *l, const int64_t in[4], int6
     return VOX_OK;
 }
 
-/* Each writes its loop out, so that the compiler turns the simple ones into vectors. Comparisons are such that
- * NaN stays NaN, as in torch. */
+/* Each writes its loop out, so that the compiler turns the simple ones into vectors. Comparisons
+ * are such that NaN stays NaN, as in torch. */
 static void apply(vox_activation kind, float parameter, float *x, int64_t n) {
     switch (kind) {
     case VOX_ACT_RELU:

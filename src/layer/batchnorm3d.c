@@ -19,7 +19,8 @@ static vox_status batchnorm_shape(const vox_layer *l, const int64_t in[4], int64
     const batchnorm_layer *b = (const batchnorm_layer *)l;
     (void)axis;
     if (in[0] != b->channels)
-        return vox_fail(err, VOX_ERR_USAGE, "batchnorm3d: num_features=%lld: the input has %lld channels",
+        return vox_fail(err, VOX_ERR_USAGE,
+                        "batchnorm3d: num_features=%lld: the input has %lld channels",
                         (long long)b->channels, (long long)in[0]);
     for (int i = 0; i < 4; i++)
         out[i] = in[i];
@@ -51,14 +52,16 @@ vox_status vox_chain_batchnorm3d(vox_chain *chain, int64_t channels, const float
                                  const float *running_var, const float *weight, const float *bias,
                                  double eps, vox_error *err) {
     if (channels < 1 || !(eps >= 0) || !isfinite(eps))
-        return vox_fail(err, VOX_ERR_USAGE,
-                        "batchnorm3d: num_features=%lld, eps=%g: must be positive, and eps not negative",
-                        (long long)channels, eps);
+        return vox_fail(
+            err, VOX_ERR_USAGE,
+            "batchnorm3d: num_features=%lld, eps=%g: must be positive, and eps not negative",
+            (long long)channels, eps);
     for (int64_t c = 0; c < channels; c++)
         if (!(running_var[c] + eps > 0))
-            return vox_fail(err, VOX_ERR_USAGE,
-                            "batchnorm3d: running_var[%lld]=%g: with eps=%g has no square root to divide by",
-                            (long long)c, (double)running_var[c], eps);
+            return vox_fail(
+                err, VOX_ERR_USAGE,
+                "batchnorm3d: running_var[%lld]=%g: with eps=%g has no square root to divide by",
+                (long long)c, (double)running_var[c], eps);
     vox_error local = {0};
     const vox_kernel *kernel = vox_kernel_active(&local);
     if (!kernel)

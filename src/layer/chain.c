@@ -43,7 +43,8 @@ static vox_status walk(const vox_chain *c, const int64_t in[4], int64_t out[4], 
             return status;
         memcpy(shape, out, sizeof shape);
         for (int i = 0; i < 3 && l->class->window; i++) {
-            /* Output voxel o of this layer is centred on index o*s - before + d*(k-1)/2 of its input. */
+            /* Output voxel o of this layer is centred on index o*s - before + d*(k-1)/2 of its
+             * input. */
             origin[i] += stride[i] * ((double)axis[i].dilation * (double)(axis[i].kernel - 1) / 2 -
                                       (double)axis[i].before);
             stride[i] *= (double)axis[i].stride;
@@ -53,7 +54,8 @@ static vox_status walk(const vox_chain *c, const int64_t in[4], int64_t out[4], 
     return VOX_OK;
 }
 
-vox_status vox_chain_shape(const vox_chain *c, const int64_t in[4], int64_t out[4], vox_error *err) {
+vox_status vox_chain_shape(const vox_chain *c, const int64_t in[4], int64_t out[4],
+                           vox_error *err) {
     double stride[3], origin[3];
     return walk(c, in, out, stride, origin, err);
 }

@@ -1,5 +1,5 @@
-/* conv3d.c - torch.nn.Conv3d: parameters, shapes, packed weights, and the cutting of planes into jobs.
- * Definition: https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html */
+/* conv3d.c - torch.nn.Conv3d: parameters, shapes, packed weights, and the cutting of planes into
+ * jobs. Definition: https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html */
 #include "kernel/kernel.h"
 #include "layer/layer.h"
 
@@ -36,7 +36,8 @@ static vox_status padding(const vox_conv3d *c, int i, int64_t n, int64_t pad[2],
         total = reach;
         break;
     case VOX_PADDING_SAME_UPPER:
-        total = vox_max(((n + c->stride[i] - 1) / c->stride[i] - 1) * c->stride[i] + reach + 1 - n, 0);
+        total =
+            vox_max(((n + c->stride[i] - 1) / c->stride[i] - 1) * c->stride[i] + reach + 1 - n, 0);
         break;
     case VOX_PADDING_VALID:
         break;
@@ -47,20 +48,22 @@ static vox_status padding(const vox_conv3d *c, int i, int64_t n, int64_t pad[2],
     }
     int64_t most = vox_max(pad[0], pad[1]);
     if (c->padding_mode == VOX_PAD_REFLECT && most >= n)
-        return vox_fail(err, VOX_ERR_USAGE,
-                        "conv3d: padding=%lld along %c: reflect padding must be less than the input's "
-                        "size %lld there",
-                        (long long)most, axis_name[i], (long long)n);
+        return vox_fail(
+            err, VOX_ERR_USAGE,
+            "conv3d: padding=%lld along %c: reflect padding must be less than the input's "
+            "size %lld there",
+            (long long)most, axis_name[i], (long long)n);
     if (c->padding_mode == VOX_PAD_CIRCULAR && most > n)
-        return vox_fail(err, VOX_ERR_USAGE,
-                        "conv3d: padding=%lld along %c: circular padding must not exceed the input's "
-                        "size %lld there",
-                        (long long)most, axis_name[i], (long long)n);
+        return vox_fail(
+            err, VOX_ERR_USAGE,
+            "conv3d: padding=%lld along %c: circular padding must not exceed the input's "
+            "size %lld there",
+            (long long)most, axis_name[i], (long long)n);
     return VOX_OK;
 }
 
-static vox_status conv_shape(const vox_layer *l, const int64_t in[4], int64_t out[4], vox_axis axis[3],
-                             vox_error *err) {
+static vox_status conv_shape(const vox_layer *l, const int64_t in[4], int64_t out[4],
+                             vox_axis axis[3], vox_error *err) {
     const vox_conv3d *c = &((const conv_layer *)l)->conv;
     if (in[0] != c->in_channels)
         return vox_fail(err, VOX_ERR_USAGE, "conv3d: in_channels=%lld: the input has %lld channels",
@@ -73,11 +76,12 @@ static vox_status conv_shape(const vox_layer *l, const int64_t in[4], int64_t ou
             return status;
         int64_t span = c->dilation[i] * (c->kernel_size[i] - 1) + 1;
         if (n + pad[0] + pad[1] < span)
-            return vox_fail(err, VOX_ERR_USAGE,
-                            "conv3d: kernel_size=%lld, dilation=%lld along %c: spans %lld voxels, the "
-                            "padded input has %lld",
-                            (long long)c->kernel_size[i], (long long)c->dilation[i], axis_name[i],
-                            (long long)span, (long long)(n + pad[0] + pad[1]));
+            return vox_fail(
+                err, VOX_ERR_USAGE,
+                "conv3d: kernel_size=%lld, dilation=%lld along %c: spans %lld voxels, the "
+                "padded input has %lld",
+                (long long)c->kernel_size[i], (long long)c->dilation[i], axis_name[i],
+                (long long)span, (long long)(n + pad[0] + pad[1]));
         out[1 + i] = (n + pad[0] + pad[1] - span) / c->stride[i] + 1;
         axis[i] = (vox_axis){.in = n,
                              .out = out[1 + i],
@@ -141,11 +145,12 @@ static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], void 
 
 /* ---- Computing ---- */
 
-/* Output planes are cut into units: a run of rows of one plane, and all blocks of channels or some of them. The
- * blocks of a unit pass over the same piece of input one after the other, so it should fit the second-level
- * cache with its weights; and there should be units enough for the threads to share them evenly. */
+/* Output planes are cut into units: a run of rows of one plane, and all blocks of channels or some
+ * of them. The blocks of a unit pass over the same piece of input one after the other, so it should
+ * fit the second-level cache with its weights; and there should be units enough for the threads to
+ * share them evenly. */
 typedef struct cut {
-    int64_t rows, pieces; /* rows of a unit, units in a plane's height */
+    int64_t rows, pieces;  /* rows of a unit, units in a plane's height */
     int64_t blocks, parts; /* blocks of a unit, units of one piece */
 } cut;
 
@@ -159,7 +164,8 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks) {
     cut c = {.blocks = blocks, .parts = 1};
     c.rows = vox_min(vox_max(PIECE_BYTES / row_bytes, 8), h->out);
     c.pieces = (h->out + c.rows - 1) / c.rows;
-    if (w->count * c.pieces < wanted) { /* shorter pieces, down to a few rows that share their input */
+    if (w->count * c.pieces <
+        wanted) { /* shorter pieces, down to a few rows that share their input */
         const int64_t pieces = vox_min((wanted + w->count - 1) / w->count, (h->out + 7) / 8);
         c.pieces = vox_max(c.pieces, pieces);
     }
@@ -173,7 +179,8 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks) {
     return c;
 }
 
-/* One block of output channels over rows [row, row + rows) of output plane `plane` of the window. */
+/* One block of output channels over rows [row, row + rows) of output plane `plane` of the window.
+ */
 static void run_block(const conv_layer *layer, const packed *p, const vox_window *w, int64_t plane,
                       int64_t block, int64_t row, int64_t rows) {
     const vox_conv3d *c = &layer->conv;
@@ -254,8 +261,8 @@ static vox_status check(const vox_conv3d *c, vox_error *err) {
                   {"groups", c->groups, 1}};
     for (int i = 0; i < 3; i++)
         if (scalar[i].value < 1 || scalar[i].value > cap)
-            return vox_fail(err, VOX_ERR_USAGE, "conv3d: %s=%lld: must be 1 to %lld", scalar[i].name,
-                            (long long)scalar[i].value, (long long)cap);
+            return vox_fail(err, VOX_ERR_USAGE, "conv3d: %s=%lld: must be 1 to %lld",
+                            scalar[i].name, (long long)scalar[i].value, (long long)cap);
     for (int i = 0; i < 3; i++) {
         const struct {
             const char *name;
@@ -267,14 +274,16 @@ static vox_status check(const vox_conv3d *c, vox_error *err) {
                       {"padding", c->padding_after[i], 0}};
         for (int k = 0; k < 5; k++)
             if (number[k].value < number[k].least || number[k].value > cap)
-                return vox_fail(err, VOX_ERR_USAGE, "conv3d: %s=%lld along %c: must be %lld to %lld",
-                                number[k].name, (long long)number[k].value, axis_name[i],
+                return vox_fail(err, VOX_ERR_USAGE,
+                                "conv3d: %s=%lld along %c: must be %lld to %lld", number[k].name,
+                                (long long)number[k].value, axis_name[i],
                                 (long long)number[k].least, (long long)cap);
     }
     if (c->in_channels % c->groups || c->out_channels % c->groups)
         return vox_fail(err, VOX_ERR_USAGE,
                         "conv3d: groups=%lld: must divide in_channels=%lld and out_channels=%lld",
-                        (long long)c->groups, (long long)c->in_channels, (long long)c->out_channels);
+                        (long long)c->groups, (long long)c->in_channels,
+                        (long long)c->out_channels);
     if (c->padding == VOX_PADDING_SAME)
         for (int i = 0; i < 3; i++)
             if (c->stride[i] != 1)

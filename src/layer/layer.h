@@ -1,8 +1,9 @@
 /* layer.h - what each layer computes, its shapes and its reach; nothing about streaming.
  *
- * There are two kinds. A *window* layer (convolution, pooling) needs neighbours: it is handed padded planes
- * and computes whole output planes. A *row* layer (batch normalisation, activation) changes the values of a
- * row, all channels of it at once, in place. The engine turns a chain into stages by this difference alone.
+ * There are two kinds. A *window* layer (convolution, pooling) needs neighbours: it is handed
+ * padded planes and computes whole output planes. A *row* layer (batch normalisation, activation)
+ * changes the values of a row, all channels of it at once, in place. The engine turns a chain into
+ * stages by this difference alone.
  */
 #ifndef VOX_LAYER_H
 #define VOX_LAYER_H
@@ -11,8 +12,8 @@
 
 /* ---- Axes ---- */
 
-/* One axis of a window layer: output o is made from the padded positions o*stride - before + k*dilation,
- * k < kernel. */
+/* One axis of a window layer: output o is made from the padded positions o*stride - before +
+ * k*dilation, k < kernel. */
 typedef struct vox_axis {
     int64_t in, out; /* extents */
     int64_t kernel, stride, dilation;
@@ -28,21 +29,22 @@ static inline int64_t vox_axis_span(const vox_axis *a) {
 static inline int64_t vox_axis_padded(const vox_axis *a) {
     return vox_max(a->before + a->in, (a->out - 1) * a->stride + vox_axis_span(a));
 }
-/* Where the value of position i (may be negative or beyond `in`) comes from: an index of the input, or -1
- * for padding that has no source (zeros; minus infinity in max pooling). */
+/* Where the value of position i (may be negative or beyond `in`) comes from: an index of the input,
+ * or -1 for padding that has no source (zeros; minus infinity in max pooling). */
 int64_t vox_axis_source(const vox_axis *a, int64_t i);
 
 /* ---- Layers ---- */
 
 /* A window layer's order of work: output planes [first, first + count). */
 typedef struct vox_window {
-    const vox_axis *axis;         /* [3] */
-    const float *const *planes;   /* [count][kD]: padded plane of channel 0 under tap kd; NULL: no source */
+    const vox_axis *axis; /* [3] */
+    const float *const
+        *planes; /* [count][kD]: padded plane of channel 0 under tap kd; NULL: no source */
     int64_t channel_stride;       /* of the padded planes, floats */
     int64_t row_stride;           /* of padded rows */
     const int64_t *row_offset;    /* [kH], floats from an output row's input to tap kh */
-    const int64_t *column_offset; /* [kW]; output columns are contiguous at every tap: stride along W is
-                                     already split into phases */
+    const int64_t *column_offset; /* [kW]; output columns are contiguous at every tap: stride along
+                                     W is already split into phases */
     int64_t first, count;
     const vox_planes *to; /* where output planes go */
     int threads;
@@ -55,9 +57,10 @@ typedef struct vox_layer_class {
     /* Output (C, D, H, W) for an input (C, D, H, W); fills axis[3] for window layers. */
     vox_status (*shape)(const vox_layer *l, const int64_t in[4], int64_t out[4], vox_axis axis[3],
                         vox_error *err);
-    /* Window layers. prepare: whatever the run needs besides the planes (packed weights), as an opaque
-     * block that free() releases; its size for the plan. */
-    vox_status (*prepare)(const vox_layer *l, const vox_axis axis[3], void **prepared, vox_error *err);
+    /* Window layers. prepare: whatever the run needs besides the planes (packed weights), as an
+     * opaque block that free() releases; its size for the plan. */
+    vox_status (*prepare)(const vox_layer *l, const vox_axis axis[3], void **prepared,
+                          vox_error *err);
     int64_t (*prepared_bytes)(const vox_layer *l);
     void (*window)(const vox_layer *l, const void *prepared, const vox_window *w);
     /* Row layers: row[c*channel_stride + column], in place. */
@@ -69,9 +72,10 @@ typedef struct vox_layer_class {
 /* The common head of every layer. */
 struct vox_layer {
     const vox_layer_class *class;
-    vox_layer *next;      /* in the chain */
-    float fill;           /* window layers: the value of padding without a source */
-    bool needs_zero_planes; /* planes without a source must be given as planes of `fill` and not as NULL */
+    vox_layer *next;         /* in the chain */
+    float fill;              /* window layers: the value of padding without a source */
+    bool needs_zero_planes;  /* planes without a source must be given as planes of `fill` and not as
+                                NULL */
     int64_t macs_per_output; /* multiply-adds of one output value */
 };
 

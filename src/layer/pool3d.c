@@ -1,6 +1,7 @@
 /* pool3d.c - torch.nn.MaxPool3d and torch.nn.AvgPool3d.
- * Definitions: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html and AvgPool3d.html; the
- * output size with ceil_mode, and the average's divisor, as in ATen/native/Pool.h and AveragePool3d. */
+ * Definitions: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html and
+ * AvgPool3d.html; the output size with ceil_mode, and the average's divisor, as in
+ * ATen/native/Pool.h and AveragePool3d. */
 #include "layer/layer.h"
 
 #include <math.h>
@@ -21,8 +22,8 @@ void vox_pool3d_defaults(vox_pool3d *p) {
     }
 }
 
-static vox_status pool_shape(const vox_layer *l, const int64_t in[4], int64_t out[4], vox_axis axis[3],
-                             vox_error *err) {
+static vox_status pool_shape(const vox_layer *l, const int64_t in[4], int64_t out[4],
+                             vox_axis axis[3], vox_error *err) {
     const vox_pool3d *p = &((const pool_layer *)l)->pool;
     out[0] = in[0];
     for (int i = 0; i < 3; i++) {
@@ -30,12 +31,14 @@ static vox_status pool_shape(const vox_layer *l, const int64_t in[4], int64_t ou
         int64_t span = p->dilation[i] * (p->kernel_size[i] - 1) + 1;
         int64_t room = n + 2 * pad - span;
         if (room < 0)
-            return vox_fail(err, VOX_ERR_USAGE,
-                            "%s: kernel_size=%lld along %c: spans %lld voxels, the padded input has %lld",
-                            l->class->name, (long long)p->kernel_size[i], axis_name[i], (long long)span,
-                            (long long)(n + 2 * pad));
+            return vox_fail(
+                err, VOX_ERR_USAGE,
+                "%s: kernel_size=%lld along %c: spans %lld voxels, the padded input has %lld",
+                l->class->name, (long long)p->kernel_size[i], axis_name[i], (long long)span,
+                (long long)(n + 2 * pad));
         out[1 + i] = (room + (p->ceil_mode ? s - 1 : 0)) / s + 1;
-        /* With ceil_mode the last window must still begin inside the input or the padding before it. */
+        /* With ceil_mode the last window must still begin inside the input or the padding before
+         * it. */
         if (p->ceil_mode && (out[1 + i] - 1) * s >= n + pad)
             out[1 + i]--;
         axis[i] = (vox_axis){.in = n,
@@ -49,8 +52,8 @@ static vox_status pool_shape(const vox_layer *l, const int64_t in[4], int64_t ou
     return VOX_OK;
 }
 
-/* How many values the window of output o counts along one axis: those inside the padding (or the input
- * alone); what ceil_mode adds behind the padding never counts. */
+/* How many values the window of output o counts along one axis: those inside the padding (or the
+ * input alone); what ceil_mode adds behind the padding never counts. */
 static int64_t counted(const vox_pool3d *p, const vox_axis *a, int64_t o) {
     int64_t from = o * a->stride - a->before, to = vox_min(from + a->kernel, a->in + a->before);
     if (!p->count_include_pad) {
@@ -122,7 +125,8 @@ static void pool_free(vox_layer *l) {
         .name = text, .shape = pool_shape, .prepare = pool_prepare,                                \
         .prepared_bytes = pool_prepared_bytes, .window = pool_window, .free = pool_free,           \
     }
-static const vox_layer_class max_class = POOL_CLASS("maxpool3d"), average_class = POOL_CLASS("avgpool3d");
+static const vox_layer_class max_class = POOL_CLASS("maxpool3d"),
+                             average_class = POOL_CLASS("avgpool3d");
 
 vox_status vox_chain_pool3d(vox_chain *chain, const vox_pool3d *pool, vox_error *err) {
     const char *name = pool->average ? "avgpool3d" : "maxpool3d";
@@ -131,17 +135,19 @@ vox_status vox_chain_pool3d(vox_chain *chain, const vox_pool3d *pool, vox_error 
         const int64_t k = pool->kernel_size[i], s = pool->stride[i], p = pool->padding[i],
                       d = pool->dilation[i];
         if (k < 1 || s < 1 || d < 1 || p < 0 || k > cap || s > cap || d > cap)
-            return vox_fail(err, VOX_ERR_USAGE,
-                            "%s: kernel_size=%lld, stride=%lld, padding=%lld, dilation=%lld along %c: "
-                            "must be positive, and padding not negative",
-                            name, (long long)k, (long long)s, (long long)p, (long long)d, axis_name[i]);
+            return vox_fail(
+                err, VOX_ERR_USAGE,
+                "%s: kernel_size=%lld, stride=%lld, padding=%lld, dilation=%lld along %c: "
+                "must be positive, and padding not negative",
+                name, (long long)k, (long long)s, (long long)p, (long long)d, axis_name[i]);
         if (p > k / 2)
             return vox_fail(err, VOX_ERR_USAGE,
-                            "%s: padding=%lld along %c: must be at most half of kernel_size=%lld", name,
-                            (long long)p, axis_name[i], (long long)k);
+                            "%s: padding=%lld along %c: must be at most half of kernel_size=%lld",
+                            name, (long long)p, axis_name[i], (long long)k);
         if (pool->average && d != 1)
-            return vox_fail(err, VOX_ERR_USAGE, "%s: dilation=%lld along %c: average pooling has none",
-                            name, (long long)d, axis_name[i]);
+            return vox_fail(err, VOX_ERR_USAGE,
+                            "%s: dilation=%lld along %c: average pooling has none", name,
+                            (long long)d, axis_name[i]);
     }
     pool_layer *l = vox_alloc(1, sizeof *l, name, err);
     if (!l)

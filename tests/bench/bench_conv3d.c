@@ -2,14 +2,15 @@
  *
  *     bench_conv3d [--json] [--threads N] [--repeat N] PROBLEM...
  *
- * A problem is icN ocN kN sN pN dN gN in any order without blanks, then _DxHxW: ic32oc64k3s2p1_64x64x64;
- * three numbers as k3x5x5; what is left out is torch's default (ic1 oc1 k1 s1 p0 d1 g1). The layer is run through
- * vox_chain_run on dense NCDHW arrays, bias included. It is verified first, on voxels drawn at random, bit for
- * bit against a naive sum of fused multiply-adds; then timed: one run to warm up, and the median of many.
+ * A problem is icN ocN kN sN pN dN gN in any order without blanks, then _DxHxW:
+ * ic32oc64k3s2p1_64x64x64; three numbers as k3x5x5; what is left out is torch's default (ic1 oc1 k1
+ * s1 p0 d1 g1). The layer is run through vox_chain_run on dense NCDHW arrays, bias included. It is
+ * verified first, on voxels drawn at random, bit for bit against a naive sum of fused
+ * multiply-adds; then timed: one run to warm up, and the median of many.
  *
- * GFLOP/s count two operations for each tap that meets a voxel, not for those that meet padding. peak_share is
- * their share of the FMA peak; copy_share is the share of the time that copying the input and output once would
- * take. Both limits are measured in the same run. */
+ * GFLOP/s count two operations for each tap that meets a voxel, not for those that meet padding.
+ * peak_share is their share of the FMA peak; copy_share is the share of the time that copying the
+ * input and output once would take. Both limits are measured in the same run. */
 #include "peak.h"
 #include "voxconv.h"
 
@@ -65,9 +66,9 @@ static bool parse(const char *text, problem *p) {
         const struct {
             const char *name;
             int64_t *scalar, *triple;
-        } field[] = {{"ic", &p->conv.in_channels, NULL},  {"oc", &p->conv.out_channels, NULL},
-                     {"g", &p->conv.groups, NULL},        {"k", NULL, p->conv.kernel_size},
-                     {"s", NULL, p->conv.stride},         {"d", NULL, p->conv.dilation},
+        } field[] = {{"ic", &p->conv.in_channels, NULL}, {"oc", &p->conv.out_channels, NULL},
+                     {"g", &p->conv.groups, NULL},       {"k", NULL, p->conv.kernel_size},
+                     {"s", NULL, p->conv.stride},        {"d", NULL, p->conv.dilation},
                      {"p", NULL, p->conv.padding_before}};
         size_t i = 0, fields = sizeof field / sizeof *field;
         while (i < fields && strncmp(s, field[i].name, strlen(field[i].name)) != 0)
@@ -118,7 +119,8 @@ static float voxel(const problem *p, int64_t oc, const int64_t o[3]) {
                     int64_t offset = group * group_in + ic;
                     bool inside = true;
                     for (int i = 0; i < 3; i++) {
-                        int64_t q = o[i] * c->stride[i] - c->padding_before[i] + at[i] * c->dilation[i];
+                        int64_t q =
+                            o[i] * c->stride[i] - c->padding_before[i] + at[i] * c->dilation[i];
                         inside = inside && q >= 0 && q < p->in[2 + i];
                         offset = offset * p->in[2 + i] + q;
                     }
@@ -137,8 +139,8 @@ static bool verify(const problem *p) {
         }
         float expected = voxel(p, oc, o);
         if (p->y[offset] != expected) {
-            fprintf(stderr, "%s: channel %lld, voxel %lld,%lld,%lld is %a and should be %a\n", p->text,
-                    (long long)oc, (long long)o[0], (long long)o[1], (long long)o[2],
+            fprintf(stderr, "%s: channel %lld, voxel %lld,%lld,%lld is %a and should be %a\n",
+                    p->text, (long long)oc, (long long)o[0], (long long)o[1], (long long)o[2],
                     (double)p->y[offset], (double)expected);
             return false;
         }
@@ -181,8 +183,8 @@ static bool bench(problem *p, int threads, int repeat, bool json, double peak, d
     p->y = random_values(product(p->out, 5));
     if (!p->y || vox_chain_run(chain, p->x, p->in, p->y, threads, &err) || !verify(p))
         goto out;
-    p->flops = 2.0 * (double)(p->conv.in_channels / p->conv.groups * p->conv.out_channels) * real_taps(p, 0) *
-               real_taps(p, 1) * real_taps(p, 2);
+    p->flops = 2.0 * (double)(p->conv.in_channels / p->conv.groups * p->conv.out_channels) *
+               real_taps(p, 0) * real_taps(p, 1) * real_taps(p, 2);
     int n = 0;
     while (n < MOST && (repeat ? n < repeat : n < 5 || total < 1000)) {
         double start = seconds_now();
@@ -196,14 +198,16 @@ static bool bench(problem *p, int threads, int repeat, bool json, double peak, d
     double bytes = 4.0 * (double)(product(p->in, 5) + product(p->out, 5));
     double copy_share = bytes / copy * 1e-6 / median;
     if (json)
-        printf("{\"problem\": \"%s\", \"threads\": %d, \"isa\": \"%s\", \"ms_median\": %.4f, \"ms_min\": %.4f, "
-               "\"ms_max\": %.4f, \"runs\": %d, \"gflops\": %.2f, \"peak_share\": %.4f, \"copy_share\": %.4f, "
+        printf("{\"problem\": \"%s\", \"threads\": %d, \"isa\": \"%s\", \"ms_median\": %.4f, "
+               "\"ms_min\": %.4f, "
+               "\"ms_max\": %.4f, \"runs\": %d, \"gflops\": %.2f, \"peak_share\": %.4f, "
+               "\"copy_share\": %.4f, "
                "\"peak_gflops\": %.1f, \"copy_gbytes\": %.2f}\n",
-               p->text, threads, vox_isa(), median, ms[0], ms[n - 1], n, gflops, gflops / peak, copy_share, peak,
-               copy);
+               p->text, threads, vox_isa(), median, ms[0], ms[n - 1], n, gflops, gflops / peak,
+               copy_share, peak, copy);
     else
-        printf("%-36s %9.3f %9.3f %9.3f %9.1f %6.1f%% %6.1f%%\n", p->text, median, ms[0], ms[n - 1], gflops,
-               100 * gflops / peak, 100 * copy_share);
+        printf("%-36s %9.3f %9.3f %9.3f %9.1f %6.1f%% %6.1f%%\n", p->text, median, ms[0], ms[n - 1],
+               gflops, 100 * gflops / peak, 100 * copy_share);
     fflush(stdout);
     good = true;
 out:
@@ -237,8 +241,10 @@ int main(int argc, char **argv) {
     }
     double peak = peak_gflops(vox_isa(), threads), copy = copy_bandwidth(threads);
     if (!json)
-        printf("%d threads, %s, FMA peak %.0f GFLOP/s, copy %.1f GB/s\n%-36s %9s %9s %9s %9s %7s %7s\n",
-               threads, vox_isa(), peak, copy, "problem", "ms median", "min", "max", "GFLOP/s", "peak", "copy");
+        printf("%d threads, %s, FMA peak %.0f GFLOP/s, copy %.1f GB/s\n%-36s %9s %9s %9s %9s %7s "
+               "%7s\n",
+               threads, vox_isa(), peak, copy, "problem", "ms median", "min", "max", "GFLOP/s",
+               "peak", "copy");
     for (; i < argc; i++) {
         problem p;
         if (!parse(argv[i], &p)) {

@@ -5,7 +5,8 @@
 #include "reference/reference.h"
 #include "voxconv.h"
 
-/* A small generator of our own (xorshift64*, Vigna 2016), so that a case is the same on every machine. */
+/* A small generator of our own (xorshift64*, Vigna 2016), so that a case is the same on every
+ * machine. */
 typedef struct dice {
     uint64_t state;
 } dice;

@@ -1,6 +1,6 @@
-/* test_engine.c - the pipeline gives the same bits for every slab height and thread count, and holds no more
- * than it said. What a single convolution must give is checked in test_kernel.c against an independent
- * version; here the property is that cutting changes nothing. */
+/* test_engine.c - the pipeline gives the same bits for every slab height and thread count, and
+ * holds no more than it said. What a single convolution must give is checked in test_kernel.c
+ * against an independent version; here the property is that cutting changes nothing. */
 #include "cases.h"
 #include "engine/pipeline.h"
 
@@ -13,7 +13,8 @@ typedef struct collector {
     int64_t shape[4], next;
 } collector;
 
-static vox_status collect(void *user, int64_t d, int64_t count, const vox_planes *planes, vox_error *err) {
+static vox_status collect(void *user, int64_t d, int64_t count, const vox_planes *planes,
+                          vox_error *err) {
     collector *c = user;
     (void)err;
     cr_assert_eq(d, c->next, "planes must come in order");
@@ -48,8 +49,9 @@ static vox_chain *long_chain(const conv_case *c, uint64_t seed) {
     float *values = random_values(&d, 2 * channels);
     for (int64_t i = 0; i < channels; i++)
         values[i] = 1 + values[i] / 2;
-    cr_assert_eq(vox_chain_batchnorm3d(chain, channels, values + channels, values, NULL, NULL, 1e-5, NULL),
-                 VOX_OK);
+    cr_assert_eq(
+        vox_chain_batchnorm3d(chain, channels, values + channels, values, NULL, NULL, 1e-5, NULL),
+        VOX_OK);
     cr_assert_eq(vox_chain_activation(chain, VOX_ACT_ELU, 1, NULL), VOX_OK);
     free(values);
     vox_pool3d p;
@@ -92,15 +94,16 @@ Test(engine, every_slab_and_thread_count_gives_the_same_bits) {
             vox_pipeline *p = vox_pipeline_new(chain, in, slabs[i], 1 + i, &err);
             cr_assert_not_null(p, "%s", err.message);
             cr_assert_eq(vox_pipeline_start(p, collect, &to, &err), VOX_OK, "%s", err.message);
-            for (int frame = 0; frame < 2; frame++) { /* the second finds the first one's planes in the rings */
+            for (int frame = 0; frame < 2;
+                 frame++) { /* the second finds the first one's planes in the rings */
                 to.next = 0;
                 push_all(p, c.x, in, slabs[i]);
                 cr_assert_eq(to.next, shape[1], "all planes must come");
             }
             vox_pipeline_free(p);
             if (whole)
-                cr_assert_arr_eq(to.y, whole, (size_t)n * sizeof(float), "seed %d, slab %lld", (int)seed,
-                                 (long long)slabs[i]);
+                cr_assert_arr_eq(to.y, whole, (size_t)n * sizeof(float), "seed %d, slab %lld",
+                                 (int)seed, (long long)slabs[i]);
             else
                 whole = to.y;
             if (to.y != whole)
@@ -117,8 +120,9 @@ static void add(void *user, const char *name, int64_t bytes) {
     *(int64_t *)user += bytes;
 }
 
-/* A 3x3x3 kernel over slabs of one plane holds three planes of input and one of output, and a little on the
- * borders of rows: the design's "one Conv3d holds kernel_size planes and not the volume". */
+/* A 3x3x3 kernel over slabs of one plane holds three planes of input and one of output, and a
+ * little on the borders of rows: the design's "one Conv3d holds kernel_size planes and not the
+ * volume". */
 Test(engine, a_convolution_holds_kernel_size_planes) {
     vox_conv3d conv;
     vox_conv3d_defaults(&conv);
@@ -140,7 +144,8 @@ Test(engine, a_convolution_holds_kernel_size_planes) {
     vox_chain_free(chain);
 }
 
-static vox_status refuse(void *user, int64_t d, int64_t count, const vox_planes *planes, vox_error *err) {
+static vox_status refuse(void *user, int64_t d, int64_t count, const vox_planes *planes,
+                         vox_error *err) {
     (void)user, (void)count, (void)planes;
     return d < 2 ? VOX_OK : vox_fail(err, VOX_ERR_OUTPUT, "plane %d: no room", (int)d);
 }

@@ -1,6 +1,6 @@
-/* test_kernel.c - every variant of the kernel gives the bits of the one arithmetic: bias, then one fused
- * multiply-add per tap. The expected values are ref_conv3d_fused's, naive loops over libm's fmaf, which share
- * nothing with src/. */
+/* test_kernel.c - every variant of the kernel gives the bits of the one arithmetic: bias, then one
+ * fused multiply-add per tap. The expected values are ref_conv3d_fused's, naive loops over libm's
+ * fmaf, which share nothing with src/. */
 #include "cases.h"
 
 #include <criterion/criterion.h>
@@ -34,13 +34,14 @@ ParameterizedTest(isa_name *isa, kernel, equals_fused_reference) {
     for (uint64_t seed = 0; seed < CASES; seed++) {
         conv_case c = conv_case_new(seed);
         vox_chain *chain = conv_case_chain(&c);
-        float *y = malloc((size_t)c.out_count * sizeof *y), *expected = malloc((size_t)c.out_count * sizeof *y);
+        float *y = malloc((size_t)c.out_count * sizeof *y),
+              *expected = malloc((size_t)c.out_count * sizeof *y);
         int threads = 1 + (int)(seed % 3);
         cr_assert_eq(vox_chain_run(chain, c.x, c.in, y, threads, &err), VOX_OK, "%s", err.message);
         ref_conv3d_fused(&c.ref, c.in[0], c.in + 2, c.x, c.w, c.b, expected);
         for (int64_t i = 0; i < c.out_count; i++)
-            cr_assert(y[i] == expected[i], "%s, seed %d, value %lld: %a instead of %a", isa->text, (int)seed,
-                      (long long)i, (double)y[i], (double)expected[i]);
+            cr_assert(y[i] == expected[i], "%s, seed %d, value %lld: %a instead of %a", isa->text,
+                      (int)seed, (long long)i, (double)y[i], (double)expected[i]);
         vox_chain_free(chain);
         conv_case_free(&c);
         free(y);
@@ -48,17 +49,22 @@ ParameterizedTest(isa_name *isa, kernel, equals_fused_reference) {
     }
 }
 
-/* A pointwise convolution with one channel is fma(x, w, b): the vector arithmetic meets libm's fmaf on the
- * numbers where an emulation would go wrong first: halfway cases, cancellation, subnormals, overflow. */
+/* A pointwise convolution with one channel is fma(x, w, b): the vector arithmetic meets libm's fmaf
+ * on the numbers where an emulation would go wrong first: halfway cases, cancellation, subnormals,
+ * overflow. */
 ParameterizedTestParameters(kernel, multiply_add_is_fused) {
     return isa_names();
 }
 
 ParameterizedTest(isa_name *isa, kernel, multiply_add_is_fused) {
-    static const float special[] = {0.0f,       -0.0f,      1.0f,           -1.0f,      0x1.000002p0f, 0x1.fffffep0f,
-                                    0x1p-24f,   0x1p-25f,   -0x1p-25f,      0x1p-126f,  0x1p-149f,     -0x1p-149f,
-                                    0x1.8p-75f, 0x1p-74f,   0x1.fffffep127f, 0x1p127f,  0x1p64f,       -0x1p64f,
-                                    3.0f,       1.0f / 3.0f, 0x1.000002p-12f, 0x1p12f,  INFINITY,      -INFINITY};
+    static const float special[] = {0.0f,       -0.0f,         1.0f,
+                                    -1.0f,      0x1.000002p0f, 0x1.fffffep0f,
+                                    0x1p-24f,   0x1p-25f,      -0x1p-25f,
+                                    0x1p-126f,  0x1p-149f,     -0x1p-149f,
+                                    0x1.8p-75f, 0x1p-74f,      0x1.fffffep127f,
+                                    0x1p127f,   0x1p64f,       -0x1p64f,
+                                    3.0f,       1.0f / 3.0f,   0x1.000002p-12f,
+                                    0x1p12f,    INFINITY,      -INFINITY};
     enum { N = sizeof special / sizeof *special };
     vox_error err = {0};
     cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
@@ -74,9 +80,10 @@ ParameterizedTest(isa_name *isa, kernel, multiply_add_is_fused) {
             vox_chain_free(chain);
             for (int i = 0; i < N; i++) {
                 float expected = fmaf(special[i], special[w], special[b]);
-                cr_assert((isnan(y[i]) && isnan(expected)) || memcmp(&y[i], &expected, sizeof expected) == 0,
-                          "%s: fma(%a, %a, %a) = %a, not %a", isa->text, (double)special[i], (double)special[w],
-                          (double)special[b], (double)y[i], (double)expected);
+                cr_assert((isnan(y[i]) && isnan(expected)) ||
+                              memcmp(&y[i], &expected, sizeof expected) == 0,
+                          "%s: fma(%a, %a, %a) = %a, not %a", isa->text, (double)special[i],
+                          (double)special[w], (double)special[b], (double)y[i], (double)expected);
             }
         }
 }

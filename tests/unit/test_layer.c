@@ -1,5 +1,5 @@
-/* test_layer.c - shapes, limits and geometry of the layers. Expected shapes are torch 1.13's for the same
- * parameters, or follow from the formula that the test names. */
+/* test_layer.c - shapes, limits and geometry of the layers. Expected shapes are torch 1.13's for
+ * the same parameters, or follow from the formula that the test names. */
 #include "cases.h"
 
 #include <criterion/criterion.h>
@@ -33,7 +33,8 @@ Test(layer, same_upper_gives_ceil_of_n_over_stride) {
                     }
                     vox_chain *chain = chain_of(&c);
                     int64_t out[4];
-                    cr_assert_eq(vox_chain_shape(chain, (int64_t[]){1, n, n, n}, out, NULL), VOX_OK);
+                    cr_assert_eq(vox_chain_shape(chain, (int64_t[]){1, n, n, n}, out, NULL),
+                                 VOX_OK);
                     for (int i = 1; i < 4; i++)
                         cr_assert_eq(out[i], (n + s - 1) / s);
                     vox_chain_free(chain);
@@ -69,12 +70,16 @@ Test(layer, limits_are_torchs) {
         vox_conv3d c;
         const char *words[3];
     } bad[] = {
-        {"groups", {.in_channels = 3, .out_channels = 4, .groups = 2}, {"groups=2", "in_channels=3", "4"}},
+        {"groups",
+         {.in_channels = 3, .out_channels = 4, .groups = 2},
+         {"groups=2", "in_channels=3", "4"}},
         {"stride", {.stride = {0, 1, 1}}, {"stride=0", "D", ""}},
         {"kernel", {.kernel_size = {1, 0, 1}}, {"kernel_size=0", "H", ""}},
         {"dilation", {.dilation = {1, 1, -1}}, {"dilation=-1", "W", ""}},
         {"padding", {.padding_before = {-1, 0, 0}}, {"padding=-1", "D", ""}},
-        {"same with stride", {.stride = {1, 2, 1}, .padding = VOX_PADDING_SAME}, {"stride=2", "same", "H"}},
+        {"same with stride",
+         {.stride = {1, 2, 1}, .padding = VOX_PADDING_SAME},
+         {"stride=2", "same", "H"}},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         vox_conv3d c = bad[i].c, d;
@@ -95,8 +100,8 @@ Test(layer, limits_are_torchs) {
         float w[64] = {0};
         cr_assert_eq(vox_chain_conv3d(chain, &c, w, NULL, &err), VOX_ERR_USAGE, "%s", bad[i].field);
         for (int k = 0; k < 3; k++)
-            cr_assert_not_null(strstr(err.message, bad[i].words[k]), "'%s' not in: %s", bad[i].words[k],
-                               err.message);
+            cr_assert_not_null(strstr(err.message, bad[i].words[k]), "'%s' not in: %s",
+                               bad[i].words[k], err.message);
         vox_chain_free(chain);
     }
 }
@@ -121,15 +126,16 @@ Test(layer, layers_that_do_not_fit_the_input_are_named) {
         vox_chain *chain = chain_of(&c);
         int64_t out[4];
         vox_error err = {0};
-        cr_assert_eq(vox_chain_shape(chain, (int64_t[]){bad[i].channels, 5, 5, 5}, out, &err), VOX_ERR_USAGE);
+        cr_assert_eq(vox_chain_shape(chain, (int64_t[]){bad[i].channels, 5, 5, 5}, out, &err),
+                     VOX_ERR_USAGE);
         for (int k = 0; k < 2; k++)
             cr_assert_not_null(strstr(err.message, bad[i].words[k]), "%s", err.message);
         vox_chain_free(chain);
     }
 }
 
-/* A weight of infinity meets the zeros of the padding: 0*inf is NaN, as in torch, and no plane may be
- * skipped. The exact rule is IEEE 754's. */
+/* A weight of infinity meets the zeros of the padding: 0*inf is NaN, as in torch, and no plane may
+ * be skipped. The exact rule is IEEE 754's. */
 Test(layer, infinite_weights_see_zero_padding) {
     vox_conv3d c;
     vox_conv3d_defaults(&c);
@@ -145,9 +151,9 @@ Test(layer, infinite_weights_see_zero_padding) {
     vox_chain_free(chain);
 }
 
-/* Every activation and batch normalisation against the naive double version. One rounding of a double result:
- * half an ulp, and the double computation itself is allowed another half. Batch normalisation rounds alpha,
- * beta and the sum: 3u of (|x*alpha| + |beta|). */
+/* Every activation and batch normalisation against the naive double version. One rounding of a
+ * double result: half an ulp, and the double computation itself is allowed another half. Batch
+ * normalisation rounds alpha, beta and the sum: 3u of (|x*alpha| + |beta|). */
 Test(layer, row_layers_equal_reference) {
     enum { C = 5, V = 37 };
     const int64_t in[5] = {2, C, 1, 1, V}, n = 2 * C * V;
@@ -159,25 +165,28 @@ Test(layer, row_layers_equal_reference) {
     const double parameter[] = {0, 0.01, 1.5, 0, 0, 0};
     for (int kind = VOX_ACT_RELU; kind <= VOX_ACT_SOFTMAX; kind++) {
         vox_chain *chain = vox_chain_new(NULL);
-        cr_assert_eq(vox_chain_activation(chain, (vox_activation)kind, parameter[kind], NULL), VOX_OK);
+        cr_assert_eq(vox_chain_activation(chain, (vox_activation)kind, parameter[kind], NULL),
+                     VOX_OK);
         cr_assert_eq(vox_chain_run(chain, x, in, y, 2, NULL), VOX_OK);
         ref_activation((ref_act)kind, (float)parameter[kind], 2, C, V, x, expected);
         for (int64_t i = 0; i < n; i++)
-            cr_assert(fabs(y[i] - expected[i]) <= 0x1p-23 * fabs(expected[i]) + 0x1p-149, "kind %d: %a, not %a",
-                      kind, (double)y[i], expected[i]);
+            cr_assert(fabs(y[i] - expected[i]) <= 0x1p-23 * fabs(expected[i]) + 0x1p-149,
+                      "kind %d: %a, not %a", kind, (double)y[i], expected[i]);
         vox_chain_free(chain);
     }
     float *p = random_values(&d, 4 * C);
     for (int c = 0; c < C; c++)
         p[C + c] = fabsf(p[C + c]) + 0.1f; /* running_var */
     vox_chain *chain = vox_chain_new(NULL);
-    cr_assert_eq(vox_chain_batchnorm3d(chain, C, p, p + C, p + 2 * C, p + 3 * C, 1e-5, NULL), VOX_OK);
+    cr_assert_eq(vox_chain_batchnorm3d(chain, C, p, p + C, p + 2 * C, p + 3 * C, 1e-5, NULL),
+                 VOX_OK);
     cr_assert_eq(vox_chain_run(chain, x, in, y, 1, NULL), VOX_OK);
     ref_batchnorm(2, C, V, x, p, p + C, p + 2 * C, p + 3 * C, 1e-5, expected);
     for (int64_t i = 0; i < n; i++) {
         int64_t c = i / V % C;
         double alpha = p[2 * C + c] / sqrt(p[C + c] + 1e-5), beta = p[3 * C + c] - p[c] * alpha;
-        cr_assert(fabs(y[i] - expected[i]) <= 3 * 0x1p-24 * (fabs(x[i] * alpha) + fabs(beta)) + 1e-300);
+        cr_assert(fabs(y[i] - expected[i]) <=
+                  3 * 0x1p-24 * (fabs(x[i] * alpha) + fabs(beta)) + 1e-300);
     }
     vox_chain_free(chain);
     free(x);

@@ -96,8 +96,10 @@ Test(volume_convert, no_fused_multiply_add) {
     check_load(2, &x, &s, 0x1p-54f);
 }
 
-Test(volume_convert, float32_keeps_its_bits) {
+/* Every NaN is written as IEEE 754's canonical quiet one, so that files do not depend on the machine. */
+Test(volume_convert, float32_keeps_its_bits_but_for_nan) {
     const uint32_t patterns[] = {0x7f800001, 0xffc12345, 0x7fc00000, 0x80000000, 0x00000001};
+    const uint32_t written[] = {0x7fc00000, 0x7fc00000, 0x7fc00000, 0x80000000, 0x00000001};
     const vox_datatype *t = vox_datatype_find(16);
     for (int i = 0; i < 5; i++) {
         unsigned char stored[4 * N], back[4 * N];
@@ -107,7 +109,8 @@ Test(volume_convert, float32_keeps_its_bits) {
         vox_row_load(t, false, &unscaled, stored, 0, N, row);
         cr_expect_eq(bits_of(row[N - 1]), patterns[i]);
         vox_row_store(t, &unscaled, row, 0, N, back);
-        cr_expect_eq(memcmp(stored, back, sizeof back), 0);
+        for (int k = 0; k < N; k++)
+            cr_expect_eq(memcmp(back + 4 * k, &written[i], 4), 0);
         for (int k = 0; k < N; k++)
             reverse(stored + 4 * k, 4);
         vox_row_load(t, true, &unscaled, stored, 0, N, row);

@@ -1,6 +1,7 @@
 /* base.c - errors, checked sizes, aligned memory. */
 #include "base/base.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,4 +81,9 @@ const char *vox_bytes_text(int64_t bytes, char buf[32]) {
     }
     snprintf(buf, 32, u ? "%.1f %s" : "%.0f %s", v, unit[u]);
     return buf;
+}
+
+float vox_machine_nan(void) {
+    volatile float infinity = INFINITY;
+    return 0 * infinity;
 }

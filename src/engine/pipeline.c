@@ -55,7 +55,6 @@ vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], int6
         vox_stage *s = vox_stage_new(rows, l, shape, slab, threads, err);
         if (!s)
             goto fail;
-        s->first = p->stage_count == 0;
         p->stage[p->stage_count++] = s;
         if (p->stage_count > 1)
             p->stage[p->stage_count - 2]->next = s;

@@ -16,14 +16,20 @@ static vox_planes dense(float *data, const int64_t n[4]) {
                         .columns = n[3]};
 }
 
+static void copy_row(float *to, const float *from, int64_t columns, float nan) {
+    for (int64_t i = 0; i < columns; i++)
+        to[i] = from[i] == from[i] ? from[i] : nan;
+}
+
 static void copy_in(const float *x, const int64_t n[4], int64_t d, int64_t count,
                     const vox_planes *to, int threads) {
+    const float nan = vox_machine_nan();
 #pragma omp parallel for collapse(2) schedule(static) num_threads(threads)
     for (int64_t i = d; i < d + count; i++)
         for (int64_t r = 0; r < n[2]; r++)
             for (int64_t c = 0; c < n[0]; c++)
-                memcpy(vox_plane_row(to, c, i, r), x + ((c * n[1] + i) * n[2] + r) * n[3],
-                       (size_t)n[3] * sizeof(float));
+                copy_row(vox_plane_row(to, c, i, r), x + ((c * n[1] + i) * n[2] + r) * n[3], n[3],
+                         nan);
 }
 
 vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5], float *y,

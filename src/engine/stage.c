@@ -127,14 +127,7 @@ int64_t vox_stage_table_bytes(const vox_stage *s) {
 
 /* ---- Start: memory ---- */
 
-/* What the machine's own arithmetic answers where there is no number. */
-static float machine_nan(void) {
-    volatile float infinity = INFINITY;
-    return infinity - infinity;
-}
-
 vox_status vox_stage_start(vox_stage *s, vox_error *err) {
-    s->machine_nan = machine_nan();
     const vox_axis *h = &s->axis[1], *w = &s->axis[2];
     if (s->external)
         return VOX_OK;
@@ -206,17 +199,7 @@ static void split_row(const vox_stage *s, float *row, float *scratch) {
     }
 }
 
-/* NaN has many bit patterns, and which of two an operation passes on differs between instruction
- * sets. So all that come in become the one that the machine itself makes; then there is no other.
- */
-static void unify_nan(float *row, int64_t columns, float nan) {
-    for (int64_t i = 0; i < columns; i++)
-        row[i] = row[i] == row[i] ? row[i] : nan;
-}
-
 static void arrive_row(const vox_stage *s, int64_t d, int64_t row, float *scratch) {
-    for (int64_t c = 0; c < s->in[0] && s->first; c++)
-        unify_nan(vox_plane_row(&s->ring, c, d, row), s->in[3], s->machine_nan);
     for (const vox_layer *l = s->rows; l != s->rows_end; l = l->next)
         l->class->row(l, vox_plane_row(&s->ring, 0, d, row), s->ring.channel_stride, s->in[0],
                       s->in[3]);
@@ -244,8 +227,10 @@ static void pad_plane(const vox_stage *s, int64_t d, int64_t c) {
 
 static void arrive(const vox_stage *s, int64_t from, int64_t count) {
     const int64_t rows = s->in[2], channels = s->in[0];
-    if (!s->window && !s->first && s->rows == s->rows_end)
-        return; /* planes are as they came */
+    /* Zeros around a row stay where vox_stage_start put them, unless a split moves them. */
+    const bool border_stays = !s->window || (s->axis[1].mode == VOX_PAD_ZEROS && s->phases == 1);
+    if (border_stays && s->rows == s->rows_end)
+        return;
     const bool copied_rows = s->axis[1].mode != VOX_PAD_ZEROS && s->padded_rows > rows;
 #pragma omp parallel num_threads(s->threads) if (count * rows > 1)
     {

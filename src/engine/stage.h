@@ -14,8 +14,6 @@ struct vox_stage {
     vox_axis axis[3];
     int64_t in_slab, out_slab; /* planes that come, and are pushed on, at a time */
     int threads;
-    bool first; /* planes come from outside and not from another stage */
-    float machine_nan;
 
     /* The ring. Its slots hold padded planes; `ring` is the window on their interior. Where the
      * stride along W is s, a padded row is kept as s phases of phase_length floats, so that the

@@ -93,6 +93,70 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
     }
 }
 
+/* ---- One channel whose rows share their taps ----
+ *
+ * With one output channel there is a load for every multiply-add, and loads are what limits. But
+ * where output rows one below the other meet the same input row at successive taps (stride equals
+ * dilation), that row, loaded once, serves them all:
+ *
+ *        input row q, loaded once per kw  -->  output row q at kh 0, row q-1 at kh 1, row q-2 at kh
+ * 2
+ *
+ * Each output still takes its taps in the order kd, kh, kw, for q only ascends. */
+
+enum { SHARED_ROWS = 6, SHARED_VECTORS = VEC_ACCUMULATORS / SHARED_ROWS };
+
+/* Input row q of one plane into all output rows that meet it. */
+INLINE void shared_row(const vox_kernel_job *job, const float *row, const float *weight, int q,
+                       int kh, const int rows, const int vectors,
+                       vec acc[SHARED_ROWS][MAX_VECTORS]) {
+    const int64_t kw = job->kernel_size[2];
+    for (int64_t w = 0; w < kw; w++) {
+        const float *x = row + job->column_offset[w];
+        vec input[MAX_VECTORS];
+        UNROLL for (int n = 0; n < vectors; n++) input[n] = vec_load(x + n * VEC_WIDTH);
+        UNROLL for (int r = 0; r < rows; r++) {
+            if (q < r || q - r >= kh)
+                continue;
+            vec tap = vec_broadcast(weight[(q - r) * kw + w]);
+            UNROLL for (int n = 0; n < vectors; n++) acc[r][n] =
+                vec_fmadd(input[n], tap, acc[r][n]);
+        }
+    }
+}
+
+/* rows, vectors and kh_constant (0: as the job says) are constants of each call; at->kh and
+ * at->kh_end bound q. */
+INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, const int vectors,
+                   const int kh_constant) {
+    vec acc[SHARED_ROWS][MAX_VECTORS];
+    UNROLL for (int r = 0; r < rows; r++) {
+        UNROLL for (int n = 0; n < vectors; n++) acc[r][n] = vec_broadcast(job->bias[0]);
+    }
+    const int kh = kh_constant ? kh_constant : (int)job->kernel_size[1];
+    const int first = (int)at->kh, end = (int)at->kh_end;
+    const float *weight = job->weight; /* of the plane */
+    int64_t in = at->in;
+    for (int64_t c = 0; c < job->in_channels; c++, in += job->in_channel_stride)
+        for (int64_t d = 0; d < job->kernel_size[0]; d++, weight += kh * job->kernel_size[2]) {
+            if (!job->planes[d])
+                continue;
+            const float *row = job->planes[d] + in;
+            if (kh_constant) {
+                UNROLL for (int q = 0; q < rows + kh_constant - 1; q++) if (q >= first && q < end)
+                    shared_row(job, row + q * job->in_row_step, weight, q, kh, rows, vectors, acc);
+            } else {
+                for (int q = first; q < end; q++)
+                    shared_row(job, row + q * job->in_row_step, weight, q, kh, rows, vectors, acc);
+            }
+        }
+    UNROLL for (int r = 0; r < rows; r++) {
+        float *out = at->out + r * job->out_row_stride;
+        UNROLL for (int n = 0; n < vectors - 1; n++) vec_store(out + n * VEC_WIDTH, acc[r][n]);
+        vec_store_part(out + (vectors - 1) * VEC_WIDTH, acc[r][vectors - 1], at->last);
+    }
+}
+
 typedef void tile_function(const vox_kernel_job *job, const place *at);
 
 #define TILE(b, v)                                                                                 \
@@ -124,6 +188,33 @@ TILES(8)
 /* [block - 1][vectors - 1][stacked] */
 static tile_function *const tiles[MAX_BLOCK][MAX_VECTORS][2] = {
     NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6), NAMES(7), NAMES(8)};
+
+#define SHARED(r, v)                                                                               \
+    static void shared3_##r##_##v(const vox_kernel_job *job, const place *at) {                    \
+        if (v <= SHARED_VECTORS)                                                                   \
+            shared(job, at, r, v, 3);                                                              \
+    }                                                                                              \
+    static void shared_##r##_##v(const vox_kernel_job *job, const place *at) {                     \
+        if (v <= SHARED_VECTORS)                                                                   \
+            shared(job, at, r, v, 0);                                                              \
+    }
+#define SHAREDS(r) SHARED(r, 1) SHARED(r, 2) SHARED(r, 3) SHARED(r, 4)
+#define SHARED_NAME(r, v)                                                                          \
+    { shared_##r##_##v, shared3_##r##_##v }
+#define SHARED_NAMES(r)                                                                            \
+    { SHARED_NAME(r, 1), SHARED_NAME(r, 2), SHARED_NAME(r, 3), SHARED_NAME(r, 4) }
+
+SHAREDS(1)
+SHAREDS(2)
+SHAREDS(3)
+SHAREDS(4)
+SHAREDS(5)
+SHAREDS(6)
+
+/* [rows - 1][vectors - 1][a kernel of 3 rows] */
+static tile_function *const shared_tiles[SHARED_ROWS][4][2] = {SHARED_NAMES(1), SHARED_NAMES(2),
+                                                               SHARED_NAMES(3), SHARED_NAMES(4),
+                                                               SHARED_NAMES(5), SHARED_NAMES(6)};
 
 /* ---- Which tiles ---- */
 
@@ -235,9 +326,36 @@ static void run_rows(const vox_kernel_job *job, int64_t vectors, int64_t across,
         }
 }
 
+/* Bands of rows that share their input, cut across into tiles of nearly equal size. */
+static void run_shared(const vox_kernel_job *job, int64_t vectors, int last) {
+    const int64_t count = (vectors + SHARED_VECTORS - 1) / SHARED_VECTORS;
+    const int three = job->kernel_size[1] == 3;
+    for (int64_t r = 0; r < job->rows; r += SHARED_ROWS) {
+        const int64_t rows = vox_min(SHARED_ROWS, job->rows - r);
+        for (int64_t t = 0; t < count; t++) {
+            const int64_t first = vectors * t / count, end = vectors * (t + 1) / count;
+            place at = {.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH,
+                        .out = job->out + r * job->out_row_stride + first * VEC_WIDTH,
+                        .kh_end = rows + job->kernel_size[1] - 1,
+                        .last = end == vectors ? last : VEC_WIDTH};
+            const int64_t q = job->row_origin + r * job->row_stride; /* input row of tap 0 */
+            while (job->row_count && at.kh < at.kh_end && q + at.kh * job->row_stride < 0)
+                at.kh++;
+            while (job->row_count && at.kh < at.kh_end &&
+                   q + (at.kh_end - 1) * job->row_stride >= job->row_count)
+                at.kh_end--;
+            shared_tiles[rows - 1][end - first - 1][three](job, &at);
+        }
+    }
+}
+
 static void run(const vox_kernel_job *job) {
     const int64_t vectors = vectors_in(job->columns);
     const int last = (int)(job->columns - (vectors - 1) * VEC_WIDTH);
+    if (job->block == 1 && job->kernel_size[1] > 1 && job->row_offset[1] == job->in_row_step) {
+        run_shared(job, vectors, last);
+        return;
+    }
     int64_t cost;
     const cover c = choose_cover(job->block, job->rows, vectors, &cost);
     if (c.down > 1)

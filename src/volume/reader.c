@@ -142,6 +142,13 @@ static vox_status read_stored(vox_reader *r, int i, int64_t index, int64_t count
     return vox_file_read(f, r->chunk, count * plane, err);
 }
 
+/* See vox_machine_nan(). */
+static void unify_nan(float *row, int64_t n) {
+    const float nan = vox_machine_nan();
+    for (int64_t i = 0; i < n; i++)
+        row[i] = row[i] == row[i] ? row[i] : nan;
+}
+
 /* The chunk's planes, which are planes d to d+count of `channel` and, with components, the ones
  * after it. */
 static void convert(vox_reader *r, const vox_header *h, int64_t channel, int64_t d, int64_t count,
@@ -155,7 +162,10 @@ static void convert(vox_reader *r, const vox_header *h, int64_t channel, int64_t
             float *out = vox_plane_row(to, channel + k, d + row / height, row % height);
             vox_row_load(h->type, h->swapped, &h->scaling, r->chunk + row * row_bytes, k, width,
                          out);
+            const int64_t nans_before = nans;
             vox_row_count(out, width, &nans, &infs);
+            if (nans > nans_before)
+                unify_nan(out, width);
         }
     r->nan_count += nans;
     r->inf_count += infs;

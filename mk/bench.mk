@@ -1,10 +1,17 @@
-# The benchmark of one layer: build/bench_conv3d PROBLEM..., or all of tests/bench/problems.txt.
+# Speed. `build/bench_conv3d PROBLEM...` is the benchmark of one layer; `make bench` runs all of
+# tests/bench/problems.txt beside the peers that are installed, in turn; `make bench-deps` brings those.
 
 BENCH_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/*.c))
 
 $(BUILD)/bench_conv3d: $(BENCH_OBJ) $(BUILD)/libvoxconv.a
 	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
 
-.PHONY: bench
+.PHONY: bench bench-deps
 bench: $(BUILD)/bench_conv3d
-	$(BUILD)/bench_conv3d $$(cat tests/bench/problems.txt)
+	python3 tests/bench/bench.py $(BUILD)
+
+# torch from Debian; ONNX Runtime from npm (its install script would fetch a GPU library: not wanted).
+bench-deps:
+	bash mk/deps.sh python3-torch nodejs npm mrtrix3 hyperfine
+	mkdir -p build-bench
+	cd build-bench && npm install --ignore-scripts --no-save onnxruntime-node

@@ -49,9 +49,9 @@ const char *vox_bytes_text(int64_t bytes, char buf[32]);
 
 /* ---- NaN ---- */
 
-/* The NaN that this machine's own arithmetic makes (0 * infinity). NaN has many bit patterns, and which of two an
- * operation passes on differs between instruction sets; so whoever brings values in turns every NaN into this
- * one, and then there is no other. */
+/* The NaN that this machine's own arithmetic makes (0 * infinity). NaN has many bit patterns, and
+ * which of two an operation passes on differs between instruction sets; so whoever brings values in
+ * turns every NaN into this one, and then there is no other. */
 float vox_machine_nan(void);
 
 /* ---- Plane windows ---- */

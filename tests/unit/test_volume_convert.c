@@ -96,7 +96,8 @@ Test(volume_convert, no_fused_multiply_add) {
     check_load(2, &x, &s, 0x1p-54f);
 }
 
-/* Every NaN is written as IEEE 754's canonical quiet one, so that files do not depend on the machine. */
+/* Every NaN is written as IEEE 754's canonical quiet one, so that files do not depend on the
+ * machine. */
 Test(volume_convert, float32_keeps_its_bits_but_for_nan) {
     const uint32_t patterns[] = {0x7f800001, 0xffc12345, 0x7fc00000, 0x80000000, 0x00000001};
     const uint32_t written[] = {0x7fc00000, 0x7fc00000, 0x7fc00000, 0x80000000, 0x00000001};

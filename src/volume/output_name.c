@@ -84,11 +84,21 @@ static vox_status name_files(const char *path, size_t stem, int64_t channel, con
     return VOX_OK;
 }
 
+/* The shell's names of standard output. What is behind them may be a regular file that exists, and
+ * no name gets an ending or a temporary file there. */
+static bool is_stdout_name(const char *path) {
+    static const char *const names[] = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(path, names[i]) == 0)
+            return true;
+    return false;
+}
+
 vox_status vox_output_name_resolve(const char *path, int compression, int64_t channel,
                                    vox_output_name *name, vox_error *err) {
     memset(name, 0, sizeof *name);
     const size_t length = strlen(path);
-    const bool is_stdout = strcmp(path, "-") == 0;
+    const bool is_stdout = is_stdout_name(path);
     if (length == 0 || path[length - 1] == '/')
         return vox_fail(err, VOX_ERR_USAGE, "%s: the output's name is missing", path);
     struct stat st;
@@ -106,6 +116,8 @@ vox_status vox_output_name_resolve(const char *path, int compression, int64_t ch
     }
     if (name->device) {
         name->gzip = compression >= 1;
+        if (is_stdout)
+            return name_files("-", 1, -1, "", name, err);
         return name_files(path, length, -1, "", name, err);
     }
     e = default_ending(path, err);

@@ -12,10 +12,10 @@ typedef struct vox_output_name {
 } vox_output_name;
 
 /* .nii, .nii.gz, .hdr or .img (a pair), each of the pair's also with .gz, in either case; "-" is
- * stdout, gzip where `compression` is 1 to 9; an existing device or fifo is written as it is,
- * likewise. Any other name gets .nii.gz appended, or what the environment's FSLOUTPUTTYPE names
- * (NIFTI, NIFTI_GZ, NIFTI_PAIR, NIFTI_PAIR_GZ). channel >= 0 puts _0000 and so on in front of the
- * ending. Errors: VOX_ERR_USAGE. */
+ * stdout and so is /dev/stdout, gzip where `compression` is 1 to 9; an existing device or fifo is
+ * written as it is, likewise. Any other name gets .nii.gz appended, or what the environment's
+ * FSLOUTPUTTYPE names (NIFTI, NIFTI_GZ, NIFTI_PAIR, NIFTI_PAIR_GZ). channel >= 0 puts _0000 and so
+ * on in front of the ending. Errors: VOX_ERR_USAGE. */
 vox_status vox_output_name_resolve(const char *path, int compression, int64_t channel,
                                    vox_output_name *name, vox_error *err);
 void vox_output_name_clear(vox_output_name *name);

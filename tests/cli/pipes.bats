@@ -88,3 +88,18 @@ signalled() {
     "$VOXCONV" conv "$top/data/samples/mri.nii.gz" --kernel identity -o open.nii
     cmp closed.nii open.nii
 }
+
+@test "/dev/stdout is stdout, where a file is behind it as well" {
+    [ -e /dev/stdout ] || skip "no /dev/stdout"
+    volume in.nii 5,4,3
+    "$VOXCONV" conv in.nii --kernel box:3 -o - >dash.nii
+    "$VOXCONV" conv in.nii --kernel box:3 -o /dev/stdout >file.nii
+    "$VOXCONV" conv in.nii --kernel box:3 -o /dev/stdout | cat >pipe.nii
+    [ -s dash.nii ]
+    cmp dash.nii file.nii
+    cmp dash.nii pipe.nii
+    # The shell has opened the file to append: what was there stays in front.
+    cp dash.nii twice.nii
+    "$VOXCONV" conv in.nii --kernel box:3 -o /dev/stdout >>twice.nii
+    cat dash.nii dash.nii | cmp - twice.nii
+}

@@ -99,7 +99,8 @@ vox_status vox_output_name_resolve(const char *path, int compression, int64_t ch
     memset(name, 0, sizeof *name);
     const size_t length = strlen(path);
     const bool is_stdout = is_stdout_name(path);
-    if (length == 0 || path[length - 1] == '/')
+    const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+    if (!*last || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
         return vox_fail(err, VOX_ERR_USAGE, "%s: the output's name is missing", path);
     struct stat st;
     const bool exists = !is_stdout && stat(path, &st) == 0;

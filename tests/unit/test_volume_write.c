@@ -488,6 +488,12 @@ static void expect_no_name(const char *path, int64_t channel) {
     vox_output_name_clear(&n);
 }
 
+Test(volume_write, a_folder_is_no_name) {
+    static const char *const folders[] = {"", "d/", ".", "..", "d/.", "d/.."};
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+        expect_no_name(folders[i], -1);
+}
+
 Test(volume_write, names) {
     expect_name("a.nii", 9, -1, "a.nii", NULL, false);
     expect_name("a.nii.gz", 0, -1, "a.nii.gz", NULL, true);
@@ -509,8 +515,6 @@ Test(volume_write, names) {
     expect_name("a", -1, 0, "a_0000.nii.gz", NULL, true);
     expect_no_name("-", 0);
     expect_no_name("/dev/null", 0);
-    expect_no_name("folder/", -1);
-    expect_no_name("", -1);
 }
 
 Test(volume_write, names_by_fsloutputtype) {

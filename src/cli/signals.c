@@ -4,6 +4,7 @@
 #include "voxconv.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void clean_up(int number) {
@@ -21,6 +22,8 @@ void signals_install(void) {
     for (int i = 0; i < 3; i++)
         if (!sigaction(ending[i], NULL, &before) && before.sa_handler != SIG_IGN)
             sigaction(ending[i], &action, NULL);
+    /* OpenMP's library ends the process by itself where it gets no threads. */
+    atexit(vox_remove_temporaries);
     /* A reader that goes away and a file size limit are errors of a write, not ends of the process.
      */
     signal(SIGPIPE, SIG_IGN);

@@ -189,3 +189,13 @@ PYTHON
     [ "$(ls -A "$out")" = out.nii ]
     [ "$(cat "$out/out.nii")" = "an earlier result" ]
 }
+
+@test "no memory for threads: OpenMP ends the process, and no temporary file stays" {
+    # 400 MB of address space hold a few dozen stacks; a sanitizer does not even start in it.
+    (ulimit -v 400000 && "$VOXCONV" --version >/dev/null 2>&1) || skip "too little address space for this build"
+    run bash -c 'ulimit -v 400000; exec "$1" conv good.nii --kernel box:3 -j 4000 -m 2G -o "$2"' \
+        - "$VOXCONV" "$out/out.nii"
+    echo "$status: $output"
+    [ "$status" -ne 0 ]
+    [ -z "$(ls -A "$out")" ]
+}

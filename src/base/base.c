@@ -79,7 +79,7 @@ const char *vox_bytes_text(int64_t bytes, char buf[32]) {
         v /= 1024;
         u++;
     }
-    snprintf(buf, 32, u ? "%.1f %s" : "%.0f %s", v, unit[u]);
+    snprintf(buf, 32, u ? "%.1f %s" : "%.0f %s", u ? ceil(v * 10) / 10 : v, unit[u]);
     return buf;
 }
 

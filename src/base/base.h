@@ -44,7 +44,8 @@ void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err);
 /* A copy of a string, or NULL with VOX_ERR_RESOURCE. */
 char *vox_strdup(const char *s, vox_error *err);
 
-/* "1.5 GiB": for messages. Writes into and returns buf. */
+/* "1.5 GiB": for messages, rounded up: who asks for the size that a message names gets enough.
+ * Writes into and returns buf. */
 const char *vox_bytes_text(int64_t bytes, char buf[32]);
 
 /* ---- NaN ---- */

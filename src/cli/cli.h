@@ -41,7 +41,8 @@ void cli_quiet(bool quiet);
 /* A NUL-terminated text of a file on stdout, control characters as '?'. */
 void cli_print_text(const char *text);
 
-/* "1.5 GiB". Writes into and returns buf. */
+/* "1.5 GiB", rounded up: who gives --max-memory what --plan says gives enough. Writes into and
+ * returns buf. */
 const char *cli_bytes(int64_t bytes, char buf[32]);
 
 /* The one of `count` names that `word` is most likely a slip of, or NULL. */

@@ -3,6 +3,7 @@
 
 #include "cli/progress.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +71,7 @@ const char *cli_bytes(int64_t bytes, char buf[32]) {
     int unit = 0;
     for (; value >= 1024 && unit < 5; unit++)
         value /= 1024;
-    snprintf(buf, 32, "%.1f %s", value, units[unit]);
+    snprintf(buf, 32, "%.1f %s", ceil(value * 10) / 10, units[unit]);
     return buf;
 }
 

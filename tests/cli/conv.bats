@@ -331,6 +331,21 @@ assert plan["total_bytes"] == sum(part["bytes"] for part in plan["memory"])
 assert 0 < plan["smallest_bytes"] <= plan["total_bytes"]'
 }
 
+# The texts have one digit behind the point. Rounded to the nearest, every other of them would be too little.
+@test "the sizes that --plan and the refusal name are enough, as they are written" {
+    volume in.nii 8,7,6
+    for kernel in box:3 gaussian:1 gaussian:2 laplacian log:1; do
+        vox conv in.nii --kernel "$kernel" -o out.nii --plan
+        least=$(sed -nE 's/^smallest --max-memory +([0-9.]+) MiB$/\1/p' <<<"$output")
+        vox conv in.nii --kernel "$kernel" -f -o out.nii -m "${least}M"
+        [ "$status" -eq 0 ]
+        vox conv in.nii --kernel "$kernel" -f -o out.nii -m 1M
+        least=$(sed -nE 's/.*the least that works is ([0-9.]+) MiB.*/\1/p' <<<"$output")
+        vox conv in.nii --kernel "$kernel" -f -o out.nii -m "${least}M"
+        [ "$status" -eq 0 ]
+    done
+}
+
 @test "--max-memory refuses what does not fit and says what would" {
     volume in.nii 3,3,3
     vox conv in.nii --kernel box:3 -o out.nii -m 1M

@@ -32,7 +32,8 @@ typedef struct job {
 
 static void add_part(void *user, const char *name, int64_t bytes) {
     vox_plan *plan = user;
-    plan->total_bytes += bytes;
+    if (!vox_add(plan->total_bytes, bytes, &plan->total_bytes))
+        plan->total_bytes = INT64_MAX;
     if (plan->part_count == VOX_PLAN_PARTS)
         plan->part_count--; /* a longer chain: the last row sums up the rest */
     int i = plan->part_count++;

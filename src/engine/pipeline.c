@@ -13,7 +13,9 @@ struct vox_pipeline {
 };
 
 int vox_thread_count(int threads) {
-    return threads > 0 ? threads : omp_get_max_threads();
+    /* OpenMP's library ends the process where it cannot start as many as OMP_NUM_THREADS says. */
+    const int most = 4096;
+    return (int)vox_min(threads > 0 ? threads : omp_get_max_threads(), most);
 }
 
 int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4]) {

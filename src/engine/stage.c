@@ -120,7 +120,7 @@ static int64_t plane_pointers(const vox_stage *s) {
 }
 
 int64_t vox_stage_table_bytes(const vox_stage *s) {
-    return s->window->class->prepared_bytes(s->window) +
+    return s->window->class->weight_bytes(s->window) +
            (plane_pointers(s) + 2 * s->out[1] + s->axis[1].kernel + s->axis[2].kernel) *
                (int64_t)sizeof(int64_t);
 }

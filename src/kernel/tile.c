@@ -30,6 +30,13 @@
 
 enum { MAX_BLOCK = 8, MAX_VECTORS = 8 };
 
+/* -0 becomes +0. Whether a sum of nothing but zeros ends as +0 or -0 depends on whether products
+ * with the zeros of the padding were added to it or skipped; with this it does not, and skipping is
+ * free. */
+INLINE vec positive_zero(vec v) {
+    return vec_add(v, vec_broadcast(0.0f));
+}
+
 /* Where a tile is: everything about it that is not a constant of the code. */
 typedef struct place {
     int64_t in; /* of its first column and tap (0, 0), relative to a plane */
@@ -85,10 +92,11 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
         UNROLL for (int n = 0; n < vectors; n++) {
             float *to = out + (stacked ? at->out_at[n] : n * VEC_WIDTH);
             const bool ends_row = stacked ? n % at->across == at->across - 1 : n == vectors - 1;
+            const vec sum = positive_zero(acc[m][n]);
             if (ends_row && at->last < VEC_WIDTH)
-                vec_store_part(to, acc[m][n], at->last);
+                vec_store_part(to, sum, at->last);
             else
-                vec_store(to, acc[m][n]);
+                vec_store(to, sum);
         }
     }
 }
@@ -152,8 +160,10 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
         }
     UNROLL for (int r = 0; r < rows; r++) {
         float *out = at->out + r * job->out_row_stride;
-        UNROLL for (int n = 0; n < vectors - 1; n++) vec_store(out + n * VEC_WIDTH, acc[r][n]);
-        vec_store_part(out + (vectors - 1) * VEC_WIDTH, acc[r][vectors - 1], at->last);
+        UNROLL for (int n = 0; n < vectors - 1; n++)
+            vec_store(out + n * VEC_WIDTH, positive_zero(acc[r][n]));
+        vec_store_part(out + (vectors - 1) * VEC_WIDTH, positive_zero(acc[r][vectors - 1]),
+                       at->last);
     }
 }
 

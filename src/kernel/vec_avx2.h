@@ -26,6 +26,10 @@ static inline vec vec_broadcast(float x) {
     return _mm256_set1_ps(x);
 }
 
+static inline vec vec_add(vec a, vec b) {
+    return _mm256_add_ps(a, b);
+}
+
 static inline vec vec_fmadd(vec a, vec b, vec c) {
     return _mm256_fmadd_ps(a, b, c);
 }

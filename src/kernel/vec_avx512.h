@@ -25,6 +25,10 @@ static inline vec vec_broadcast(float x) {
     return _mm512_set1_ps(x);
 }
 
+static inline vec vec_add(vec a, vec b) {
+    return _mm512_add_ps(a, b);
+}
+
 static inline vec vec_fmadd(vec a, vec b, vec c) {
     return _mm512_fmadd_ps(a, b, c);
 }

@@ -25,6 +25,10 @@ static inline vec vec_broadcast(float x) {
     return vdupq_n_f32(x);
 }
 
+static inline vec vec_add(vec a, vec b) {
+    return vaddq_f32(a, b);
+}
+
 static inline vec vec_fmadd(vec a, vec b, vec c) {
     return vfmaq_f32(c, a, b);
 }

@@ -37,6 +37,10 @@ static inline vec vec_broadcast(float x) {
     return (vec){x, x, x, x};
 }
 
+static inline vec vec_add(vec a, vec b) {
+    return a + b;
+}
+
 /* a*b + c, rounded once. */
 static inline vec vec_fmadd(vec a, vec b, vec c) {
 #ifdef __FP_FAST_FMAF

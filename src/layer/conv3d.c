@@ -111,9 +111,13 @@ static int64_t tap_count(const vox_conv3d *c) {
     return c->in_channels / c->groups * c->kernel_size[0] * c->kernel_size[1] * c->kernel_size[2];
 }
 
-static int64_t conv_prepared_bytes(const vox_layer *l) {
-    const vox_conv3d *c = &((const conv_layer *)l)->conv;
+static int64_t packed_bytes(const vox_conv3d *c) {
     return (int64_t)sizeof(packed) + c->out_channels * tap_count(c) * (int64_t)sizeof(float);
+}
+
+/* The weights as they were given, and packed. */
+static int64_t conv_weight_bytes(const vox_layer *l) {
+    return 2 * packed_bytes(&((const conv_layer *)l)->conv);
 }
 
 static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], void **prepared,
@@ -124,7 +128,7 @@ static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], void 
     const vox_kernel *kernel = vox_kernel_active(&local);
     if (!kernel)
         return vox_fail(err, local.status, "%s", local.message);
-    packed *p = vox_alloc(conv_prepared_bytes(l), 1, "packed weights", err);
+    packed *p = vox_alloc(packed_bytes(c), 1, "packed weights", err);
     if (!p)
         return VOX_ERR_RESOURCE;
     int64_t taps = tap_count(c), group_out = c->out_channels / c->groups;
@@ -245,7 +249,7 @@ static const vox_layer_class conv_class = {
     .name = "conv3d",
     .shape = conv_shape,
     .prepare = conv_prepare,
-    .prepared_bytes = conv_prepared_bytes,
+    .weight_bytes = conv_weight_bytes,
     .window = conv_window,
     .free = conv_free,
 };

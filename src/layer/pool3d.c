@@ -111,7 +111,7 @@ static vox_status pool_prepare(const vox_layer *l, const vox_axis axis[3], void 
     return VOX_OK;
 }
 
-static int64_t pool_prepared_bytes(const vox_layer *l) {
+static int64_t pool_weight_bytes(const vox_layer *l) {
     (void)l;
     return 0;
 }
@@ -123,7 +123,7 @@ static void pool_free(vox_layer *l) {
 #define POOL_CLASS(text)                                                                           \
     {                                                                                              \
         .name = text, .shape = pool_shape, .prepare = pool_prepare,                                \
-        .prepared_bytes = pool_prepared_bytes, .window = pool_window, .free = pool_free,           \
+        .weight_bytes = pool_weight_bytes, .window = pool_window, .free = pool_free,               \
     }
 static const vox_layer_class max_class = POOL_CLASS("maxpool3d"),
                              average_class = POOL_CLASS("avgpool3d");

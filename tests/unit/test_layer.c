@@ -151,6 +151,30 @@ Test(layer, infinite_weights_see_zero_padding) {
     vox_chain_free(chain);
 }
 
+/* Products too small for a float leave -0 behind, padding adds +0, and skipped padding adds
+ * nothing: the result is +0 all the same, whatever instruction set and slab decided what was
+ * skipped. */
+Test(layer, zero_has_no_sign) {
+    vox_conv3d c;
+    vox_conv3d_defaults(&c);
+    c.kernel_size[1] = 3;
+    c.padding_before[1] = c.padding_after[1] = 2;
+    const float w[3] = {1e-8f, 1e-8f, 1e-8f};
+    enum { D = 3, H = 50, W = 7 };
+    static float x[D * H * W], y[D * (H + 2) * W];
+    for (int i = 0; i < D * H * W; i++)
+        x[i] = -1e-40f;
+    for (const char *const *isa = vox_isa_available(); *isa; isa++) {
+        cr_assert_eq(vox_isa_select(*isa, NULL), VOX_OK);
+        vox_chain *chain = vox_chain_new(NULL);
+        cr_assert_eq(vox_chain_conv3d(chain, &c, w, NULL, NULL), VOX_OK);
+        cr_assert_eq(vox_chain_run(chain, x, (int64_t[]){1, 1, D, H, W}, y, 2, NULL), VOX_OK);
+        for (int i = 0; i < D * (H + 2) * W; i++)
+            cr_assert(y[i] == 0 && !signbit(y[i]), "%s: value %d is %g", *isa, i, (double)y[i]);
+        vox_chain_free(chain);
+    }
+}
+
 /* Every activation and batch normalisation against the naive double version. One rounding of a
  * double result: half an ulp, and the double computation itself is allowed another half. Batch
  * normalisation rounds alpha, beta and the sum: 3u of (|x*alpha| + |beta|). */

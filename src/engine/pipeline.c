@@ -19,10 +19,8 @@ int vox_thread_count(int threads) {
 }
 
 int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4]) {
-    /* Many multiply-adds a byte: the sizes of caches matter less than the waits at the end of a
-     * slab. */
-    const int64_t light = 2 << 20, heavy = 8 << 20;
-    int64_t shape[4], out[4], widest = in[0] * in[2] * in[3], work = 0;
+    const int64_t bytes = 2 << 20;
+    int64_t shape[4], out[4], widest = in[0] * in[2] * in[3];
     memcpy(shape, in, sizeof shape);
     for (const vox_layer *l = chain->first; l; l = l->next) {
         vox_axis axis[3];
@@ -30,9 +28,7 @@ int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4]) {
             return 1;
         memcpy(shape, out, sizeof shape);
         widest = vox_max(widest, shape[0] * shape[2] * shape[3]);
-        work = vox_max(work, l->macs_per_output * shape[0] / in[0]);
     }
-    const int64_t bytes = work < 128 ? light : heavy;
     return vox_min(vox_max(bytes / (int64_t)sizeof(float) / widest, 1), in[1]);
 }
 

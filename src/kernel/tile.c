@@ -47,19 +47,31 @@ typedef struct place {
     int64_t in_at[MAX_VECTORS], out_at[MAX_VECTORS]; /* stacked: where each vector is */
 } place;
 
-/* block, vectors and stacked are constants of each call. */
+/* One tap: every input vector against every weight of the block. */
+INLINE void tap(const float *x, const int64_t in_at[MAX_VECTORS], const float *weight,
+                const int block, const int vectors, vec acc[MAX_BLOCK][MAX_VECTORS]) {
+    vec input[MAX_VECTORS];
+    UNROLL for (int n = 0; n < vectors; n++) input[n] = vec_load(x + in_at[n]);
+    UNROLL for (int m = 0; m < block; m++) {
+        vec w = vec_broadcast(weight[m]);
+        UNROLL for (int n = 0; n < vectors; n++) acc[m][n] = vec_fmadd(input[n], w, acc[m][n]);
+    }
+}
+
+/* block, vectors and kw_constant (0: as the job says) are constants of each call. */
 INLINE void tile(const vox_kernel_job *job, const place *at, const int block, const int vectors,
-                 const bool stacked) {
+                 const int kw_constant) {
     if (block * vectors > VEC_ACCUMULATORS)
         return; /* an instance that this instruction set never asks for: compiles to nothing */
     vec acc[MAX_BLOCK][MAX_VECTORS];
     int64_t in_at[MAX_VECTORS];
-    UNROLL for (int n = 0; n < vectors; n++) in_at[n] = stacked ? at->in_at[n] : n * VEC_WIDTH;
+    UNROLL for (int n = 0; n < vectors; n++) in_at[n] = at->in_at[n];
     UNROLL for (int m = 0; m < block; m++) {
         vec bias = vec_broadcast(job->bias[m]);
         UNROLL for (int n = 0; n < vectors; n++) acc[m][n] = bias;
     }
-    const int64_t kd = job->kernel_size[0], kw = job->kernel_size[2];
+    const int64_t kd = job->kernel_size[0], kw = kw_constant ? kw_constant : job->kernel_size[2];
+    const int64_t *const column = job->column_offset;
     const int64_t skipped = at->kh * kw * block; /* weights of the rows above the input */
     const int64_t plane_weights = job->kernel_size[1] * kw * block;
     const float *plane_weight = job->weight;
@@ -71,32 +83,23 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
             const float *plane = job->planes[d] + in, *weight = plane_weight + skipped;
             for (int64_t h = at->kh; h < at->kh_end; h++) {
                 const float *row = plane + job->row_offset[h];
-                /* The next tile down will want the row below the last one. */
-                if (!stacked && h == at->kh_end - 1)
-                    UNROLL for (int n = 0; n < vectors; n++)
-                        __builtin_prefetch(row + job->in_row_step + n * VEC_WIDTH);
-                for (int64_t w = 0; w < kw; w++, weight += block) {
-                    const float *x = row + job->column_offset[w];
-                    vec input[MAX_VECTORS];
-                    UNROLL for (int n = 0; n < vectors; n++) input[n] = vec_load(x + in_at[n]);
-                    UNROLL for (int m = 0; m < block; m++) {
-                        vec tap = vec_broadcast(weight[m]);
-                        UNROLL for (int n = 0; n < vectors; n++) acc[m][n] =
-                            vec_fmadd(input[n], tap, acc[m][n]);
-                    }
+                if (kw_constant) { /* no branch between the taps of a row */
+                    UNROLL for (int w = 0; w < kw_constant; w++, weight += block)
+                        tap(row + column[w], in_at, weight, block, vectors, acc);
+                } else {
+                    for (int64_t w = 0; w < kw; w++, weight += block)
+                        tap(row + column[w], in_at, weight, block, vectors, acc);
                 }
             }
         }
     UNROLL for (int m = 0; m < block; m++) {
         float *out = at->out + m * job->out_channel_stride;
         UNROLL for (int n = 0; n < vectors; n++) {
-            float *to = out + (stacked ? at->out_at[n] : n * VEC_WIDTH);
-            const bool ends_row = stacked ? n % at->across == at->across - 1 : n == vectors - 1;
             const vec sum = positive_zero(acc[m][n]);
-            if (ends_row && at->last < VEC_WIDTH)
-                vec_store_part(to, sum, at->last);
+            if (at->last < VEC_WIDTH && n % at->across == at->across - 1)
+                vec_store_part(out + at->out_at[n], sum, at->last);
             else
-                vec_store(to, sum);
+                vec_store(out + at->out_at[n], sum);
         }
     }
 }
@@ -170,34 +173,40 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
 typedef void tile_function(const vox_kernel_job *job, const place *at);
 
 #define TILE(b, v)                                                                                 \
-    static void row_##b##_##v(const vox_kernel_job *job, const place *at) {                        \
-        tile(job, at, b, v, false);                                                                \
+    static void tile_##b##_##v(const vox_kernel_job *job, const place *at) {                       \
+        tile(job, at, b, v, 0);                                                                    \
     }                                                                                              \
-    static void stacked_##b##_##v(const vox_kernel_job *job, const place *at) {                    \
-        tile(job, at, b, v, true);                                                                 \
+    static void tile3_##b##_##v(const vox_kernel_job *job, const place *at) {                      \
+        tile(job, at, b, v, 3);                                                                    \
     }
-#define TILES(b)                                                                                   \
-    TILE(b, 1) TILE(b, 2) TILE(b, 3) TILE(b, 4) TILE(b, 5) TILE(b, 6) TILE(b, 7) TILE(b, 8)
-#define NAME(b, v)                                                                                 \
-    { row_##b##_##v, stacked_##b##_##v }
-#define NAMES(b)                                                                                   \
-    {                                                                                              \
-        NAME(b, 1), NAME(b, 2), NAME(b, 3), NAME(b, 4), NAME(b, 5), NAME(b, 6), NAME(b, 7),        \
-            NAME(b, 8)                                                                             \
-    }
+#define TILES(b) TILE(b, 1) TILE(b, 2) TILE(b, 3) TILE(b, 4)
+#define WIDE_TILES(b) TILES(b) TILE(b, 5) TILE(b, 6) TILE(b, 7) TILE(b, 8)
 
-TILES(1)
-TILES(2)
-TILES(3)
+WIDE_TILES(1)
+WIDE_TILES(2)
+WIDE_TILES(3)
 TILES(4)
 TILES(5)
 TILES(6)
 TILES(7)
 TILES(8)
 
-/* [block - 1][vectors - 1][stacked] */
-static tile_function *const tiles[MAX_BLOCK][MAX_VECTORS][2] = {
-    NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6), NAMES(7), NAMES(8)};
+/* [a kernel of 3 columns][block - 1][vectors - 1] */
+#define NAMES(t, b)                                                                                \
+    { t##b##_1, t##b##_2, t##b##_3, t##b##_4 }
+#define WIDE_NAMES(t, b)                                                                           \
+    { t##b##_1, t##b##_2, t##b##_3, t##b##_4, t##b##_5, t##b##_6, t##b##_7, t##b##_8 }
+#define TABLE(t)                                                                                   \
+    {                                                                                              \
+        WIDE_NAMES(t, 1), WIDE_NAMES(t, 2), WIDE_NAMES(t, 3), NAMES(t, 4), NAMES(t, 5),            \
+            NAMES(t, 6), NAMES(t, 7), NAMES(t, 8)                                                  \
+    }
+static tile_function *const tiles[2][MAX_BLOCK][MAX_VECTORS] = {TABLE(tile_), TABLE(tile3_)};
+
+/* The most vectors that a tile of `block` channels may have. */
+static int64_t most_vectors(int64_t block) {
+    return vox_min(VEC_ACCUMULATORS / block, block <= 3 ? 8 : 4);
+}
 
 #define SHARED(r, v)                                                                               \
     static void shared3_##r##_##v(const vox_kernel_job *job, const place *at) {                    \
@@ -233,33 +242,32 @@ typedef struct cover {
     int64_t across, down;
 } cover;
 
-/* Time of a tap in a tile of n multiply-adds, in halves of a cycle on two ports. Few accumulators
- * do not hide the latency of four cycles: measured, 8 take as long as 13 would, 16 as 19, 24 as 24.
- */
-static int64_t tap_cost(int64_t n) {
-    return vox_max(n, 8 + 2 * n / 3);
+/* Time of a tap in tenths of a cycle, as measured on a Sapphire Rapids core (two multiply-adds and
+ * two loads a cycle, half of the loads across a cache line): the multiply-adds, or what it takes to
+ * keep them fed. */
+static int64_t tap_cost(int64_t block, int64_t vectors) {
+    const int64_t adds = 5 * block * vectors, loads = 9 * vectors + 5 * block;
+    return vox_max(vox_max(adds, loads), 40) + 15;
 }
 
 /* The cheapest cover of rows x (row of `vectors` vectors) by tiles of `block` channels. */
 static cover choose_cover(int64_t block, int64_t rows, int64_t vectors, int64_t *cost) {
-    const int64_t most = vox_min(VEC_ACCUMULATORS / block, MAX_VECTORS);
     cover best = {1, 1};
     *cost = INT64_MAX;
-    for (int64_t n = 1; n <= most; n++) {
+    for (int64_t n = 1; n <= most_vectors(block); n++) {
         const int64_t across = vox_min(n, vectors), down = vox_min(n / across, rows);
-        if (down > 1 && across < vectors)
+        const int64_t count = (vectors + across - 1) / across; /* tiles in a row */
+        const int64_t small = vectors / count, large_count = vectors % count;
+        if (down > 1 && count > 1)
             continue;
-        const int64_t tiles_across = (vectors + across - 1) / across;
-        int64_t c;
-        if (down > 1) /* whole tiles, and the rest of the rows */
-            c = rows / down * tap_cost(block * across * down) +
-                (rows % down ? tap_cost(block * across * (rows % down)) : 0);
-        else
-            c = rows * (vectors % tiles_across * tap_cost(block * (vectors / tiles_across + 1)) +
-                        (tiles_across - vectors % tiles_across) *
-                            tap_cost(block * (vectors / tiles_across)));
-        if (c < *cost) {
-            *cost = c;
+        int64_t row = (count - large_count) * tap_cost(block, small * down);
+        if (large_count > 0)
+            row += large_count * tap_cost(block, (small + 1) * down);
+        int64_t total = rows / down * row;
+        if (rows % down)
+            total += tap_cost(block, small * (rows % down));
+        if (total < *cost) {
+            *cost = total;
             best = (cover){across, down};
         }
     }
@@ -307,33 +315,27 @@ static void row_taps(const vox_kernel_job *job, int64_t r, int64_t down, place *
         at->kh_end--;
 }
 
-static void run_stacked(const vox_kernel_job *job, int64_t vectors, int64_t down, int last) {
-    for (int64_t r = 0; r < job->rows; r += down) {
-        const int64_t rows = vox_min(down, job->rows - r);
-        place at = {.in = job->in_offset + r * job->in_row_step,
-                    .out = job->out + r * job->out_row_stride,
-                    .last = last,
-                    .across = (int)vectors};
-        for (int64_t n = 0; n < rows * vectors; n++) {
-            at.in_at[n] = n / vectors * job->in_row_step + n % vectors * VEC_WIDTH;
-            at.out_at[n] = n / vectors * job->out_row_stride + n % vectors * VEC_WIDTH;
-        }
-        row_taps(job, r, rows, &at);
-        tiles[job->block - 1][rows * vectors - 1][1](job, &at);
-    }
-}
-
-static void run_rows(const vox_kernel_job *job, int64_t vectors, int64_t across, int last) {
-    const int64_t count = (vectors + across - 1) / across; /* tiles of nearly equal size */
-    for (int64_t r = 0; r < job->rows; r++)
+static void run_tiles(const vox_kernel_job *job, int64_t vectors, cover c, int last) {
+    const int64_t count = (vectors + c.across - 1) / c.across; /* in a row, nearly equal */
+    tile_function *const *const of_block = tiles[job->kernel_size[2] == 3][job->block - 1];
+    for (int64_t r = 0; r < job->rows; r += c.down) {
+        const int64_t rows = vox_min(c.down, job->rows - r);
         for (int64_t t = 0; t < count; t++) {
             const int64_t first = vectors * t / count, end = vectors * (t + 1) / count;
             place at = {.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH,
                         .out = job->out + r * job->out_row_stride + first * VEC_WIDTH,
-                        .last = end == vectors ? last : VEC_WIDTH};
-            row_taps(job, r, 1, &at);
-            tiles[job->block - 1][end - first - 1][0](job, &at);
+                        .last = end == vectors ? last : VEC_WIDTH,
+                        .across = (int)(end - first)};
+            int n = 0;
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t v = 0; v < end - first; v++, n++) {
+                    at.in_at[n] = i * job->in_row_step + v * VEC_WIDTH;
+                    at.out_at[n] = i * job->out_row_stride + v * VEC_WIDTH;
+                }
+            row_taps(job, r, rows, &at);
+            of_block[n - 1](job, &at);
         }
+    }
 }
 
 /* Bands of rows that share their input, cut across into tiles of nearly equal size. */
@@ -367,11 +369,7 @@ static void run(const vox_kernel_job *job) {
         return;
     }
     int64_t cost;
-    const cover c = choose_cover(job->block, job->rows, vectors, &cost);
-    if (c.down > 1)
-        run_stacked(job, vectors, c.down, last);
-    else
-        run_rows(job, vectors, c.across, last);
+    run_tiles(job, vectors, choose_cover(job->block, job->rows, vectors, &cost), last);
 }
 
 static void scale_row(float *row, int64_t columns, float scale, float shift) {

@@ -16,7 +16,7 @@ export VOXCONV="$VOXCONV_BUILD/voxconv"
 unset VOXCONV_ISA OMP_NUM_THREADS FSLOUTPUTTYPE
 
 # In an instrumented build every finding of every process goes to a file of its own.
-if nm "$VOXCONV" 2>/dev/null | grep -q __asan_init; then
+if grep -q __asan_init "$VOXCONV"; then
     export VOXCONV_SANITIZED=1
     export ASAN_OPTIONS="detect_leaks=1:log_path=$top/$results/sanitizer:allocator_may_return_null=1"
     export UBSAN_OPTIONS="print_stacktrace=1:log_path=$top/$results/sanitizer"

@@ -19,6 +19,7 @@ unset VOXCONV_ISA OMP_NUM_THREADS FSLOUTPUTTYPE
 if grep -q __asan_init "$VOXCONV"; then
     export VOXCONV_SANITIZED=1
     export ASAN_OPTIONS="detect_leaks=1:log_path=$top/$results/sanitizer:allocator_may_return_null=1"
+    export LSAN_OPTIONS="print_suppressions=0"
     export UBSAN_OPTIONS="print_stacktrace=1:log_path=$top/$results/sanitizer"
 fi
 

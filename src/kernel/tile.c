@@ -119,11 +119,11 @@ enum { SHARED_ROWS = 6, SHARED_VECTORS = VEC_ACCUMULATORS / SHARED_ROWS };
 /* Input row q of one plane into all output rows that meet it. */
 INLINE void shared_row(const vox_kernel_job *job, const float *row, const float *weight, int q,
                        int kh, const int rows, const int vectors,
-                       vec acc[SHARED_ROWS][SHARED_VECTORS]) {
+                       vec acc[SHARED_ROWS][MAX_VECTORS]) {
     const int64_t kw = job->kernel_size[2];
     for (int64_t w = 0; w < kw; w++) {
         const float *x = row + job->column_offset[w];
-        vec input[SHARED_VECTORS];
+        vec input[MAX_VECTORS];
         UNROLL for (int n = 0; n < vectors; n++) input[n] = vec_load(x + n * VEC_WIDTH);
         UNROLL for (int r = 0; r < rows; r++) {
             if (q < r || q - r >= kh)
@@ -139,7 +139,7 @@ INLINE void shared_row(const vox_kernel_job *job, const float *row, const float 
  * at->kh_end bound q. */
 INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, const int vectors,
                    const int kh_constant) {
-    vec acc[SHARED_ROWS][SHARED_VECTORS];
+    vec acc[SHARED_ROWS][MAX_VECTORS];
     UNROLL for (int r = 0; r < rows; r++) {
         UNROLL for (int n = 0; n < vectors; n++) acc[r][n] = vec_broadcast(job->bias[0]);
     }

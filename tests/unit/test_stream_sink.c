@@ -329,7 +329,9 @@ Test(stream, sink_tells_when_the_reader_has_gone) {
 
 Test(stream, sink_refuses_a_terminal) {
     int terminal = posix_openpt(O_RDWR | O_NOCTTY);
-    cr_assert(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    if (terminal < 0)
+        cr_skip("this machine gives no pseudo-terminal");
+    cr_assert(grantpt(terminal) == 0 && unlockpt(terminal) == 0);
     int slave = open(ptsname(terminal), O_RDWR | O_NOCTTY);
     cr_assert_geq(slave, 0);
     expect_refused(ptsname(terminal), &plain, "is a terminal");

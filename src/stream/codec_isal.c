@@ -109,7 +109,7 @@ const vox_codec vox_codec_isal = {
     .deflate = deflate_block,
     .deflate_free = free,
     .inflate_memory = sizeof(struct inflate_state) + VOX_ALIGN,
-    .deflate_memory = sizeof(deflater) + VOX_ALIGN,
+    .deflate_memory = sizeof(deflater) + VOX_PAGE,
 };
 
 #endif

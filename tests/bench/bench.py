@@ -63,7 +63,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeat", type=int, default=7, help="runs of each program in a round")
     parser.add_argument("--node-modules", default="build-bench/node_modules")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     problems = args.problem or open(f"{HERE}/problems.txt").read().split()
     others = peers(os.path.abspath(args.node_modules))
     header = ["problem", "voxconv"] + [p.name for p in others] + ["ratio", "peak", "copy"]

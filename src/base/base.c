@@ -48,13 +48,12 @@ bool vox_product(const int64_t *extent, int n, int64_t *out) {
 
 void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err) {
     int64_t bytes, padded;
-    if (!vox_mul(count, (int64_t)size, &bytes) || !vox_add(bytes, VOX_PAGE, &padded)) {
+    if (!vox_mul(count, (int64_t)size, &bytes) || !vox_add(bytes, VOX_ALIGN, &padded)) {
         vox_fail(err, VOX_ERR_RESOURCE, "%s: %lld items of %zu bytes exceed the address space",
                  what, (long long)count, size);
         return NULL;
     }
-    const int64_t align = bytes >= VOX_LARGE ? VOX_PAGE : VOX_ALIGN;
-    void *p = aligned_alloc((size_t)align, (size_t)vox_round_up(bytes ? bytes : 1, align));
+    void *p = aligned_alloc(VOX_ALIGN, (size_t)vox_round_up(bytes ? bytes : 1, VOX_ALIGN));
     if (!p) {
         char text[32];
         vox_fail(err, VOX_ERR_RESOURCE, "%s: out of memory (%s wanted)", what,

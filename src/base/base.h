@@ -36,9 +36,9 @@ static inline int64_t vox_max(int64_t a, int64_t b) {
 
 /* ---- Memory ---- */
 
-enum { VOX_ALIGN = 64, VOX_PAGE = 4096, VOX_LARGE = 64 << 10 };
+enum { VOX_ALIGN = 64 };
 
-/* count * size bytes, zeroed, on a 64-byte border, from VOX_LARGE bytes on a page's. NULL with
+/* count * size bytes, zeroed, on a 64-byte border. NULL with
  * VOX_ERR_RESOURCE (message: `what` and the bytes) where the product overflows or memory is short.
  * Freed with free(). */
 void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err);

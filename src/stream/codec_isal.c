@@ -106,7 +106,7 @@ const vox_codec vox_codec_isal = {
     .deflate = deflate_block,
     .deflate_free = free,
     .inflate_memory = sizeof(struct inflate_state) + VOX_ALIGN,
-    .deflate_memory = sizeof(deflater) + VOX_PAGE,
+    .deflate_memory = sizeof(deflater) + VOX_ALIGN,
 };
 
 #endif

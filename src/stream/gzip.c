@@ -19,13 +19,12 @@ enum {
     TRAILER_BYTES = 8,
 };
 
-/* A block of data and what became of it. ISA-L's output was seen to depend, in one of some thousand
- * calls, on where its buffers lie within a page; so the buffers of all blocks lie alike. */
+/* A block of data and what became of it. */
 typedef struct block {
     int64_t bytes, packed_bytes;
     uint32_t crc;
-    _Alignas(VOX_PAGE) uint8_t data[BLOCK_BYTES];
-    _Alignas(VOX_PAGE) uint8_t packed[STORED_BYTES];
+    uint8_t data[BLOCK_BYTES];
+    uint8_t packed[STORED_BYTES];
 } block;
 
 struct vox_gzip {
@@ -86,7 +85,7 @@ int64_t vox_gzip_memory(int level, int threads) {
     const vox_codec *codec = vox_codec_for_level(&level);
     int64_t each = (int64_t)sizeof(void *) + BLOCKS_PER_THREAD * (int64_t)sizeof(block) +
                    (level > 0 ? codec->deflate_memory : 0);
-    return (int64_t)sizeof(vox_gzip) + (int64_t)3 * VOX_PAGE + thread_count(threads) * each;
+    return (int64_t)sizeof(vox_gzip) + (int64_t)3 * VOX_ALIGN + thread_count(threads) * each;
 }
 
 /* The block as stored deflate blocks, which end on a byte border by themselves. */

@@ -5,7 +5,6 @@
 #include "kernel/kernel.h"
 
 #include <assert.h>
-#include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,16 +87,16 @@ vox_stage *vox_stage_new(const vox_layer *rows, const vox_layer *window, const i
     }
     if (lay_out_rows(s, err))
         goto fail;
-    s->in_slab = vox_min(in_slab, in[1]);
-    s->out_slab = vox_max(s->in_slab / s->axis[0].stride, 1);
-    s->ring.slots = s->in_slab;
+    in_slab = vox_min(in_slab, in[1]);
+    s->out_slab = vox_max(in_slab / s->axis[0].stride, 1);
+    s->ring.slots = in_slab;
     if (window) {
         s->ready = vox_alloc(s->out[1], sizeof *s->ready, "schedule", err);
         s->keep = vox_alloc(s->out[1], sizeof *s->keep, "schedule", err);
         if (!s->ready || !s->keep)
             goto fail;
         /* While an output waits for its last plane, a whole slab must still find room. */
-        s->ring.slots = vox_min(make_schedule(s) + s->in_slab - 1, in[1]);
+        s->ring.slots = vox_min(make_schedule(s) + in_slab - 1, in[1]);
     }
     return s;
 fail:

@@ -12,7 +12,7 @@ struct vox_stage {
     const vox_layer *window;          /* NULL: this is the sink */
     int64_t in[4], out[4];            /* (C, D, H, W) */
     vox_axis axis[3];
-    int64_t in_slab, out_slab; /* planes that come, and are pushed on, at a time */
+    int64_t out_slab; /* planes that are pushed on at a time */
     int threads;
 
     /* The ring. Its slots hold padded planes; `ring` is the window on their interior. Where the

@@ -299,17 +299,18 @@ static int64_t block_count(int64_t out_channels, int64_t rows, int64_t columns) 
 
 /* ---- The job ---- */
 
-/* The taps along H at which some row of [r, r + down) meets the input. */
-static void row_taps(const vox_kernel_job *job, int64_t r, int64_t down, place *at) {
+/* Sets at->kh and at->kh_end to those of `count` taps, `step` input rows apart, at which some
+ * output row meets the input: `first` and `last` are the input rows under tap 0 of the first and
+ * the last one. */
+static void clip_taps(const vox_kernel_job *job, int64_t first, int64_t last, int64_t count,
+                      int64_t step, place *at) {
     at->kh = 0;
-    at->kh_end = job->kernel_size[1];
+    at->kh_end = count;
     if (job->row_count == 0)
         return;
-    const int64_t first = job->row_origin + r * job->row_stride;
-    const int64_t last = first + (down - 1) * job->row_stride;
-    while (at->kh < at->kh_end && last + at->kh * job->row_dilation < 0)
+    while (at->kh < at->kh_end && last + at->kh * step < 0)
         at->kh++;
-    while (at->kh < at->kh_end && first + (at->kh_end - 1) * job->row_dilation >= job->row_count)
+    while (at->kh < at->kh_end && first + (at->kh_end - 1) * step >= job->row_count)
         at->kh_end--;
 }
 
@@ -318,12 +319,14 @@ static void run_tiles(const vox_kernel_job *job, int64_t vectors, cover c, int l
     const int three = job->kernel_size[2] == 3;
     for (int64_t r = 0; r < job->rows; r += c.down) {
         const int64_t rows = vox_min(c.down, job->rows - r);
+        const int64_t top = job->row_origin + r * job->row_stride;
         for (int64_t t = 0; t < count; t++) {
             const int64_t first = vectors * t / count, end = vectors * (t + 1) / count;
             place at = {.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH,
                         .out = job->out + r * job->out_row_stride + first * VEC_WIDTH,
                         .last = end == vectors ? last : VEC_WIDTH};
-            row_taps(job, r, rows, &at);
+            clip_taps(job, top, top + (rows - 1) * job->row_stride, job->kernel_size[1],
+                      job->row_dilation, &at);
             tiles[three][job->block - 1][end - first - 1][rows - 1](job, &at);
         }
     }
@@ -335,18 +338,13 @@ static void run_shared(const vox_kernel_job *job, int64_t vectors, int last) {
     const int three = job->kernel_size[1] == 3;
     for (int64_t r = 0; r < job->rows; r += SHARED_ROWS) {
         const int64_t rows = vox_min(SHARED_ROWS, job->rows - r);
+        const int64_t top = job->row_origin + r * job->row_stride;
         for (int64_t t = 0; t < count; t++) {
             const int64_t first = vectors * t / count, end = vectors * (t + 1) / count;
             place at = {.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH,
                         .out = job->out + r * job->out_row_stride + first * VEC_WIDTH,
-                        .kh_end = rows + job->kernel_size[1] - 1,
                         .last = end == vectors ? last : VEC_WIDTH};
-            const int64_t q = job->row_origin + r * job->row_stride; /* input row of tap 0 */
-            while (job->row_count && at.kh < at.kh_end && q + at.kh * job->row_stride < 0)
-                at.kh++;
-            while (job->row_count && at.kh < at.kh_end &&
-                   q + (at.kh_end - 1) * job->row_stride >= job->row_count)
-                at.kh_end--;
+            clip_taps(job, top, top, rows + job->kernel_size[1] - 1, job->row_stride, &at);
             shared_tiles[rows - 1][end - first - 1][three](job, &at);
         }
     }

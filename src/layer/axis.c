@@ -2,6 +2,8 @@
  * The four modes are torch.nn.functional.pad's (constant 0, reflect, replicate, circular). */
 #include "layer/layer.h"
 
+const char vox_axis_name[] = "DHW";
+
 int64_t vox_axis_source(const vox_axis *a, int64_t i) {
     if (i >= 0 && i < a->in)
         return i;

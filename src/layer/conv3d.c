@@ -14,8 +14,6 @@ typedef struct conv_layer {
     float *bias;   /* [out_channels] */
 } conv_layer;
 
-static const char axis_name[] = "DHW";
-
 void vox_conv3d_defaults(vox_conv3d *c) {
     *c = (vox_conv3d){.in_channels = 1, .out_channels = 1, .groups = 1};
     for (int i = 0; i < 3; i++)
@@ -52,13 +50,13 @@ static vox_status padding(const vox_conv3d *c, int i, int64_t n, int64_t pad[2],
             err, VOX_ERR_USAGE,
             "conv3d: padding=%lld along %c: reflect padding must be less than the input's "
             "size %lld there",
-            (long long)most, axis_name[i], (long long)n);
+            (long long)most, vox_axis_name[i], (long long)n);
     if (c->padding_mode == VOX_PAD_CIRCULAR && most > n)
         return vox_fail(
             err, VOX_ERR_USAGE,
             "conv3d: padding=%lld along %c: circular padding must not exceed the input's "
             "size %lld there",
-            (long long)most, axis_name[i], (long long)n);
+            (long long)most, vox_axis_name[i], (long long)n);
     return VOX_OK;
 }
 
@@ -80,7 +78,7 @@ static vox_status conv_shape(const vox_layer *l, const int64_t in[4], int64_t ou
                 err, VOX_ERR_USAGE,
                 "conv3d: kernel_size=%lld, dilation=%lld along %c: spans %lld voxels, the "
                 "padded input has %lld",
-                (long long)c->kernel_size[i], (long long)c->dilation[i], axis_name[i],
+                (long long)c->kernel_size[i], (long long)c->dilation[i], vox_axis_name[i],
                 (long long)span, (long long)(n + pad[0] + pad[1]));
         out[1 + i] = (n + pad[0] + pad[1] - span) / c->stride[i] + 1;
         axis[i] = (vox_axis){.in = n,
@@ -168,8 +166,8 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks) {
     cut c = {.blocks = blocks, .parts = 1};
     c.rows = vox_min(vox_max(PIECE_BYTES / row_bytes, 8), h->out);
     c.pieces = (h->out + c.rows - 1) / c.rows;
-    if (w->count * c.pieces <
-        wanted) { /* shorter pieces, down to a few rows that share their input */
+    if (w->count * c.pieces < wanted) {
+        /* Shorter pieces, down to a few rows that share their input. */
         const int64_t pieces = vox_min((wanted + w->count - 1) / w->count, (h->out + 7) / 8);
         c.pieces = vox_max(c.pieces, pieces);
     }
@@ -259,10 +257,9 @@ static vox_status check(const vox_conv3d *c, vox_error *err) {
     const int64_t cap = INT64_C(1) << 20;
     const struct {
         const char *name;
-        int64_t value, least;
-    } scalar[] = {{"in_channels", c->in_channels, 1},
-                  {"out_channels", c->out_channels, 1},
-                  {"groups", c->groups, 1}};
+        int64_t value;
+    } scalar[] = {
+        {"in_channels", c->in_channels}, {"out_channels", c->out_channels}, {"groups", c->groups}};
     for (int i = 0; i < 3; i++)
         if (scalar[i].value < 1 || scalar[i].value > cap)
             return vox_fail(err, VOX_ERR_USAGE, "conv3d: %s=%lld: must be 1 to %lld",
@@ -280,7 +277,7 @@ static vox_status check(const vox_conv3d *c, vox_error *err) {
             if (number[k].value < number[k].least || number[k].value > cap)
                 return vox_fail(err, VOX_ERR_USAGE,
                                 "conv3d: %s=%lld along %c: must be %lld to %lld", number[k].name,
-                                (long long)number[k].value, axis_name[i],
+                                (long long)number[k].value, vox_axis_name[i],
                                 (long long)number[k].least, (long long)cap);
     }
     if (c->in_channels % c->groups || c->out_channels % c->groups)
@@ -294,7 +291,7 @@ static vox_status check(const vox_conv3d *c, vox_error *err) {
                 return vox_fail(err, VOX_ERR_USAGE,
                                 "conv3d: stride=%lld along %c: padding 'same' needs stride 1 "
                                 "('same_upper' does not)",
-                                (long long)c->stride[i], axis_name[i]);
+                                (long long)c->stride[i], vox_axis_name[i]);
     int64_t count, bytes;
     const int64_t extent[] = {c->out_channels, c->in_channels / c->groups, c->kernel_size[0],
                               c->kernel_size[1], c->kernel_size[2]};

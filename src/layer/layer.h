@@ -12,6 +12,9 @@
 
 /* ---- Axes ---- */
 
+/* "DHW": axis i for messages. */
+extern const char vox_axis_name[];
+
 /* One axis of a window layer: output o is made from the padded positions o*stride - before +
  * k*dilation, k < kernel. */
 typedef struct vox_axis {

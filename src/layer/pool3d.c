@@ -12,8 +12,6 @@ typedef struct pool_layer {
     vox_pool3d pool;
 } pool_layer;
 
-static const char axis_name[] = "DHW";
-
 void vox_pool3d_defaults(vox_pool3d *p) {
     *p = (vox_pool3d){.count_include_pad = true};
     for (int i = 0; i < 3; i++) {
@@ -34,7 +32,7 @@ static vox_status pool_shape(const vox_layer *l, const int64_t in[4], int64_t ou
             return vox_fail(
                 err, VOX_ERR_USAGE,
                 "%s: kernel_size=%lld along %c: spans %lld voxels, the padded input has %lld",
-                l->class->name, (long long)p->kernel_size[i], axis_name[i], (long long)span,
+                l->class->name, (long long)p->kernel_size[i], vox_axis_name[i], (long long)span,
                 (long long)(n + 2 * pad));
         out[1 + i] = (room + (p->ceil_mode ? s - 1 : 0)) / s + 1;
         /* With ceil_mode the last window must still begin inside the input or the padding before
@@ -139,15 +137,15 @@ vox_status vox_chain_pool3d(vox_chain *chain, const vox_pool3d *pool, vox_error 
                 err, VOX_ERR_USAGE,
                 "%s: kernel_size=%lld, stride=%lld, padding=%lld, dilation=%lld along %c: "
                 "must be positive, and padding not negative",
-                name, (long long)k, (long long)s, (long long)p, (long long)d, axis_name[i]);
+                name, (long long)k, (long long)s, (long long)p, (long long)d, vox_axis_name[i]);
         if (p > k / 2)
             return vox_fail(err, VOX_ERR_USAGE,
                             "%s: padding=%lld along %c: must be at most half of kernel_size=%lld",
-                            name, (long long)p, axis_name[i], (long long)k);
+                            name, (long long)p, vox_axis_name[i], (long long)k);
         if (pool->average && d != 1)
             return vox_fail(err, VOX_ERR_USAGE,
                             "%s: dilation=%lld along %c: average pooling has none", name,
-                            (long long)d, axis_name[i]);
+                            (long long)d, vox_axis_name[i]);
     }
     pool_layer *l = vox_alloc(1, sizeof *l, name, err);
     if (!l)

@@ -39,8 +39,9 @@ ISAS := portable
 ISAFLAGS_portable :=
 ifeq ($(ARCH),x86_64)
 ISAS += avx2 avx512
-ISAFLAGS_avx2   := -mavx2 -mfma
-ISAFLAGS_avx512 := -mavx512f -mavx512vl -mavx2 -mfma
+# GCC's generic tuning costs the tiles up to a third of their speed.
+ISAFLAGS_avx2   := -mavx2 -mfma -mtune=skylake
+ISAFLAGS_avx512 := -mavx512f -mavx512vl -mavx2 -mfma -mtune=skylake-avx512
 endif
 ifeq ($(ARCH),aarch64)
 ISAS += neon

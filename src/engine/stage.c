@@ -119,7 +119,7 @@ static int64_t plane_pointers(const vox_stage *s) {
 }
 
 int64_t vox_stage_table_bytes(const vox_stage *s) {
-    return s->window->class->weight_bytes(s->window) +
+    return s->window->class->weight_bytes(s->window, s->threads) +
            (plane_pointers(s) + 2 * s->out[1] + s->axis[1].kernel + s->axis[2].kernel) *
                (int64_t)sizeof(int64_t);
 }
@@ -150,7 +150,7 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     for (int64_t k = 0; k < w->kernel; k++)
         s->column_offset[k] =
             k * w->dilation % s->phases * s->phase_length + k * w->dilation / s->phases;
-    return s->window->class->prepare(s->window, s->axis, &s->prepared, err);
+    return s->window->class->prepare(s->window, s->axis, s->threads, &s->prepared, err);
 }
 
 void vox_stage_rewind(vox_stage *s) {

@@ -17,6 +17,11 @@ enum {
     VOX_KERNEL_MAX_VECTOR = 16, /* floats of a vector, over all variants */
 };
 
+/* One row of taps, (kd, kh): where its input row and its weights begin. */
+typedef struct vox_row_tap {
+    const float *row, *weight;
+} vox_row_tap;
+
 typedef struct vox_kernel_job {
     const float *const
         *planes;       /* [kD] the padded plane under each kd, row 0 and column 0 of the padded
@@ -39,6 +44,7 @@ typedef struct vox_kernel_job {
      * kh where 0 <= row_origin + r*row_stride + kh*row_dilation < row_count. row_count 0: look at
      * all. */
     int64_t row_origin, row_stride, row_dilation, row_count;
+    vox_row_tap *row_taps; /* [kD*kH], for the kernel to write on */
 } vox_kernel_job;
 
 typedef struct vox_kernel {

@@ -41,16 +41,26 @@ INLINE vec positive_zero(vec v) {
 typedef struct place {
     int64_t in; /* of its first column and tap (0, 0), relative to a plane */
     float *out;
-    int64_t kh, kh_end; /* taps along H that meet the input */
-    int last;           /* columns of the last vector of a row that exist */
+    const vox_row_tap *taps, *taps_end; /* the rows of taps that meet the input */
+    int kh, kh_end;                     /* shared tiles: taps along H that do */
+    int last;                           /* columns of the last vector of a row that exist */
 } place;
+
+/* Keeps the compiler from making an address of each column that a tile loads from, for which there
+ * are not registers enough. */
+INLINE const float *one_address(const float *p) {
+    __asm__("" : "+r"(p));
+    return p;
+}
 
 /* One tap: every input vector against every weight of the block. */
 INLINE void tap(const float *x, int64_t row_step, const float *weight, const int block,
                 const int across, const int down, vec acc[MAX_BLOCK][MAX_VECTORS]) {
     vec input[MAX_VECTORS];
-    UNROLL for (int n = 0; n < across * down; n++) input[n] =
-        vec_load(x + n / across * row_step + n % across * VEC_WIDTH);
+    UNROLL for (int d = 0; d < down; d++, x += row_step) {
+        x = one_address(x);
+        UNROLL for (int a = 0; a < across; a++) input[d * across + a] = vec_load(x + a * VEC_WIDTH);
+    }
     UNROLL for (int m = 0; m < block; m++) {
         vec w = vec_broadcast(weight[m]);
         UNROLL for (int n = 0; n < across * down; n++) acc[m][n] =
@@ -68,28 +78,25 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
         vec bias = vec_broadcast(job->bias[m]);
         UNROLL for (int n = 0; n < across * down; n++) acc[m][n] = bias;
     }
-    const int64_t kd = job->kernel_size[0], kw = kw_constant ? kw_constant : job->kernel_size[2];
+    const int64_t kw = kw_constant ? kw_constant : job->kernel_size[2];
     const int64_t *const column = job->column_offset, row_step = job->in_row_step;
-    const int64_t skipped = at->kh * kw * block; /* weights of the rows above the input */
-    const int64_t plane_weights = job->kernel_size[1] * kw * block;
-    const float *plane_weight = job->weight;
-    int64_t in = at->in;
-    for (int64_t c = 0; c < job->in_channels; c++, in += job->in_channel_stride)
-        for (int64_t d = 0; d < kd; d++, plane_weight += plane_weights) {
-            if (!job->planes[d])
-                continue;
-            const float *plane = job->planes[d] + in, *weight = plane_weight + skipped;
-            for (int64_t h = at->kh; h < at->kh_end; h++) {
-                const float *row = plane + job->row_offset[h];
-                if (kw_constant) { /* no branch between the taps of a row */
-                    UNROLL for (int w = 0; w < kw_constant; w++, weight += block)
-                        tap(row + column[w], row_step, weight, block, across, down, acc);
-                } else {
-                    for (int64_t w = 0; w < kw; w++, weight += block)
-                        tap(row + column[w], row_step, weight, block, across, down, acc);
-                }
+    const int64_t channel_weights = job->kernel_size[0] * job->kernel_size[1] * kw * block;
+    int64_t in = at->in, weights = 0;
+    for (int64_t c = 0; c < job->in_channels; c++) {
+        for (const vox_row_tap *t = at->taps; t < at->taps_end; t++) {
+            const float *row = one_address(t->row + in);
+            const float *weight = one_address(t->weight + weights);
+            if (kw_constant) { /* no branch between the taps of a row */
+                UNROLL for (int w = 0; w < kw_constant; w++)
+                    tap(row + column[w], row_step, weight + w * block, block, across, down, acc);
+            } else {
+                for (int64_t w = 0; w < kw; w++, weight += block)
+                    tap(row + column[w], row_step, weight, block, across, down, acc);
             }
         }
+        in += job->in_channel_stride;
+        weights += channel_weights;
+    }
     UNROLL for (int m = 0; m < block; m++) {
         UNROLL for (int n = 0; n < across * down; n++) {
             float *out = at->out + m * job->out_channel_stride + n / across * job->out_row_stride +
@@ -144,7 +151,7 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
         UNROLL for (int n = 0; n < vectors; n++) acc[r][n] = vec_broadcast(job->bias[0]);
     }
     const int kh = kh_constant ? kh_constant : (int)job->kernel_size[1];
-    const int first = (int)at->kh, end = (int)at->kh_end;
+    const int first = at->kh, end = at->kh_end;
     const float *weight = job->weight; /* of the plane */
     int64_t in = at->in;
     for (int64_t c = 0; c < job->in_channels; c++, in += job->in_channel_stride)
@@ -235,38 +242,51 @@ static tile_function *const shared_tiles[SHARED_ROWS][4][2] = {SHARED_NAMES(1), 
 
 /* ---- Which tiles ---- */
 
-/* How an output plane is covered: tiles of across x down vectors, the last ones smaller. */
-typedef struct cover {
-    int64_t across, down;
-} cover;
-
-/* Time of a tap in tenths of a cycle, measured on a Sapphire Rapids core with the code that GCC 12
- * makes: a full register file runs at two multiply-adds a cycle less 5 %; smaller tiles take 3
- * cycles more than their multiply-adds do. */
+/* Time of a tap in tenths of a cycle, measured on a Sapphire Rapids core: two multiply-adds a
+ * cycle, unless loads or what surrounds the tap take longer. */
 static int64_t tap_cost(int64_t block, int64_t vectors) {
-    const int64_t n = block * vectors;
-    return n == VEC_ACCUMULATORS ? 21 * n / 4 : 30 + 9 * n / 2;
+    return vox_max(5 * block * vectors + 2, 25 + 3 * block + 5 * vectors);
 }
 
-/* The cheapest cover of rows x (row of `vectors` vectors) by tiles of `block` channels. */
-static cover choose_cover(int64_t block, int64_t rows, int64_t vectors, int64_t *cost) {
-    cover best = {1, 1};
+/* Time of a tap over a band of `down` rows of `vectors` vectors each, cut into `count` tiles of
+ * nearly equal size; INT64_MAX where such tiles do not fit the registers. */
+static int64_t band_cost(int64_t block, int64_t down, int64_t vectors, int64_t count) {
+    const int64_t small = vectors / count, large_count = vectors % count;
+    const int64_t most = (small + (large_count > 0)) * down;
+    if (most > MAX_VECTORS || most * block > VEC_ACCUMULATORS)
+        return INT64_MAX;
+    return (count - large_count) * tap_cost(block, small * down) +
+           large_count * tap_cost(block, (small + 1) * down);
+}
+
+/* Into how many tiles a band is cut best; 0: it cannot be. */
+static int64_t tile_count(int64_t block, int64_t down, int64_t vectors, int64_t *cost) {
+    int64_t best = 0;
+    const int64_t fewest = (vectors * down + MAX_VECTORS - 1) / MAX_VECTORS;
     *cost = INT64_MAX;
-    for (int64_t n = 1; n <= vox_min(VEC_ACCUMULATORS / block, MAX_VECTORS); n++) {
-        const int64_t across = vox_min(n, vectors), down = vox_min(n / across, rows);
-        const int64_t count = (vectors + across - 1) / across; /* tiles in a row */
-        const int64_t small = vectors / count, large_count = vectors % count;
-        if (down > 1 && count > 1)
+    for (int64_t n = fewest; n <= vox_min(vectors, 4 * fewest); n++) {
+        const int64_t c = band_cost(block, down, vectors, n);
+        if (c < *cost) {
+            *cost = c;
+            best = n;
+        }
+    }
+    return best;
+}
+
+/* The height of the bands that cover `rows` rows best. */
+static int64_t band_height(int64_t block, int64_t rows, int64_t vectors, int64_t *cost) {
+    int64_t best = 1;
+    *cost = INT64_MAX;
+    for (int64_t down = 1; down <= vox_min(rows, MAX_VECTORS); down++) {
+        int64_t band, rest = 0;
+        if (!tile_count(block, down, vectors, &band))
             continue;
-        int64_t row = (count - large_count) * tap_cost(block, small * down);
-        if (large_count > 0)
-            row += large_count * tap_cost(block, (small + 1) * down);
-        int64_t total = rows / down * row;
         if (rows % down)
-            total += tap_cost(block, small * (rows % down));
-        if (total < *cost) {
-            *cost = total;
-            best = (cover){across, down};
+            tile_count(block, rows % down, vectors, &rest);
+        if (rows / down * band + rest < *cost) {
+            *cost = rows / down * band + rest;
+            best = down;
         }
     }
     return best;
@@ -281,12 +301,12 @@ static int64_t block_count(int64_t out_channels, int64_t rows, int64_t columns) 
     int64_t best = fewest, best_cost = INT64_MAX;
     for (int64_t n = fewest; n <= vox_min(out_channels, 3 * fewest); n++) {
         int64_t cost, small = out_channels / n, large_count = out_channels % n, total = 0;
-        choose_cover(small, rows, vectors_in(columns), &cost);
+        band_height(small, rows, vectors_in(columns), &cost);
         total = (n - large_count) * cost;
         if (large_count > 0) {
             if (small + 1 > MAX_BLOCK)
                 continue;
-            choose_cover(small + 1, rows, vectors_in(columns), &cost);
+            band_height(small + 1, rows, vectors_in(columns), &cost);
             total += large_count * cost;
         }
         if (total < best_cost) {
@@ -305,7 +325,7 @@ static int64_t block_count(int64_t out_channels, int64_t rows, int64_t columns) 
 static void clip_taps(const vox_kernel_job *job, int64_t first, int64_t last, int64_t count,
                       int64_t step, place *at) {
     at->kh = 0;
-    at->kh_end = count;
+    at->kh_end = (int)count;
     if (job->row_count == 0)
         return;
     while (at->kh < at->kh_end && last + at->kh * step < 0)
@@ -314,19 +334,39 @@ static void clip_taps(const vox_kernel_job *job, int64_t first, int64_t last, in
         at->kh_end--;
 }
 
-static void run_tiles(const vox_kernel_job *job, int64_t vectors, cover c, int last) {
-    const int64_t count = (vectors + c.across - 1) / c.across; /* in a row, nearly equal */
+/* The rows of taps that at->kh and at->kh_end leave, for the output row that planes and in_offset
+ * of the job stand at. */
+static void list_taps(const vox_kernel_job *job, place *at) {
+    const int64_t row_weights = job->kernel_size[2] * job->block;
+    vox_row_tap *t = job->row_taps;
+    for (int64_t d = 0; d < job->kernel_size[0]; d++)
+        for (int64_t h = at->kh; job->planes[d] && h < at->kh_end; h++)
+            *t++ = (vox_row_tap){job->planes[d] + job->row_offset[h],
+                                 job->weight + (d * job->kernel_size[1] + h) * row_weights};
+    at->taps = job->row_taps;
+    at->taps_end = t;
+}
+
+static void run_tiles(const vox_kernel_job *job, int64_t vectors, int last) {
     const int three = job->kernel_size[2] == 3;
-    for (int64_t r = 0; r < job->rows; r += c.down) {
-        const int64_t rows = vox_min(c.down, job->rows - r);
+    int64_t cost, count = 0, counted = 0; /* tiles of a band of `counted` rows */
+    const int64_t height = band_height(job->block, job->rows, vectors, &cost);
+    place at = {.kh_end = -1};
+    for (int64_t r = 0; r < job->rows; r += height) {
+        const int64_t rows = vox_min(height, job->rows - r);
         const int64_t top = job->row_origin + r * job->row_stride;
+        const int kh = at.kh, kh_end = at.kh_end;
+        clip_taps(job, top, top + (rows - 1) * job->row_stride, job->kernel_size[1],
+                  job->row_dilation, &at);
+        if (at.kh != kh || at.kh_end != kh_end)
+            list_taps(job, &at);
+        if (rows != counted)
+            count = tile_count(job->block, counted = rows, vectors, &cost);
         for (int64_t t = 0; t < count; t++) {
             const int64_t first = vectors * t / count, end = vectors * (t + 1) / count;
-            place at = {.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH,
-                        .out = job->out + r * job->out_row_stride + first * VEC_WIDTH,
-                        .last = end == vectors ? last : VEC_WIDTH};
-            clip_taps(job, top, top + (rows - 1) * job->row_stride, job->kernel_size[1],
-                      job->row_dilation, &at);
+            at.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH;
+            at.out = job->out + r * job->out_row_stride + first * VEC_WIDTH;
+            at.last = end == vectors ? last : VEC_WIDTH;
             tiles[three][job->block - 1][end - first - 1][rows - 1](job, &at);
         }
     }
@@ -357,8 +397,7 @@ static void run(const vox_kernel_job *job) {
         run_shared(job, vectors, last);
         return;
     }
-    int64_t cost;
-    run_tiles(job, vectors, choose_cover(job->block, job->rows, vectors, &cost), last);
+    run_tiles(job, vectors, last);
 }
 
 static void scale_row(float *row, int64_t columns, float scale, float shift) {

@@ -4,6 +4,7 @@
 #include "layer/layer.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,37 +103,47 @@ static int64_t block_start(int64_t out_channels, int64_t blocks, int64_t b) {
 typedef struct packed {
     const vox_kernel *kernel;
     int64_t blocks; /* a group */
-    float weight[]; /* [out_channel block][in_channels/groups][kD][kH][kW][channel of the block] */
+    float *weight;  /* [out_channel block][in_channels/groups][kD][kH][kW][channel of the block] */
+    vox_row_tap row_taps[]; /* [threads][kD*kH]; the weights lie behind */
 } packed;
 
 static int64_t tap_count(const vox_conv3d *c) {
     return c->in_channels / c->groups * c->kernel_size[0] * c->kernel_size[1] * c->kernel_size[2];
 }
 
-static int64_t packed_bytes(const vox_conv3d *c) {
-    return (int64_t)sizeof(packed) + c->out_channels * tap_count(c) * (int64_t)sizeof(float);
+static int64_t weight_bytes(const vox_conv3d *c) {
+    return c->out_channels * tap_count(c) * (int64_t)sizeof(float);
 }
 
-/* The weights as they were given, and packed. */
-static int64_t conv_weight_bytes(const vox_layer *l) {
-    return 2 * packed_bytes(&((const conv_layer *)l)->conv);
+static int64_t row_tap_count(const vox_conv3d *c, int threads) {
+    return threads * c->kernel_size[0] * c->kernel_size[1];
 }
 
-static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], void **prepared,
-                               vox_error *err) {
+static int64_t packed_bytes(const vox_conv3d *c, int threads) {
+    return (int64_t)sizeof(packed) + row_tap_count(c, threads) * (int64_t)sizeof(vox_row_tap) +
+           weight_bytes(c);
+}
+
+static int64_t conv_weight_bytes(const vox_layer *l, int threads) {
+    const vox_conv3d *c = &((const conv_layer *)l)->conv;
+    return weight_bytes(c) + packed_bytes(c, threads);
+}
+
+static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int threads,
+                               void **prepared, vox_error *err) {
     const conv_layer *layer = (const conv_layer *)l;
     const vox_conv3d *c = &layer->conv;
     vox_error local = {0};
     const vox_kernel *kernel = vox_kernel_active(&local);
     if (!kernel)
         return vox_fail(err, local.status, "%s", local.message);
-    packed *p = vox_alloc(packed_bytes(c), 1, "packed weights", err);
+    packed *p = vox_alloc(packed_bytes(c, threads), 1, "packed weights", err);
     if (!p)
         return VOX_ERR_RESOURCE;
     int64_t taps = tap_count(c), group_out = c->out_channels / c->groups;
     p->kernel = kernel;
     p->blocks = kernel->block_count(group_out, axis[1].out, axis[2].out);
-    float *to = p->weight;
+    float *to = p->weight = (float *)(p->row_taps + row_tap_count(c, threads));
     for (int64_t g = 0; g < c->groups; g++)
         for (int64_t b = 0; b < p->blocks; b++) {
             int64_t from = g * group_out + block_start(group_out, p->blocks, b);
@@ -183,7 +194,7 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks) {
 
 /* One block of output channels over rows [row, row + rows) of output plane `plane` of the window.
  */
-static void run_block(const conv_layer *layer, const packed *p, const vox_window *w, int64_t plane,
+static void run_block(const conv_layer *layer, packed *p, const vox_window *w, int64_t plane,
                       int64_t block, int64_t row, int64_t rows) {
     const vox_conv3d *c = &layer->conv;
     const vox_axis *h = &w->axis[1];
@@ -213,14 +224,15 @@ static void run_block(const conv_layer *layer, const packed *p, const vox_window
         .row_stride = h->stride,
         .row_dilation = h->dilation,
         .row_count = zeros ? h->in : 0,
+        .row_taps = p->row_taps + row_tap_count(c, omp_get_thread_num()),
     };
     p->kernel->run(&job);
 }
 
-static void conv_window(const vox_layer *l, const void *prepared, const vox_window *w) {
+static void conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
     const conv_layer *layer = (const conv_layer *)l;
     const vox_conv3d *c = &layer->conv;
-    const packed *p = prepared;
+    packed *p = prepared;
     const int64_t blocks = c->groups * p->blocks, height = w->axis[1].out;
     const cut k = cut_planes(w, c->in_channels / c->groups, blocks);
     const int64_t units = w->count * k.pieces * k.parts;

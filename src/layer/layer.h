@@ -60,13 +60,13 @@ typedef struct vox_layer_class {
     /* Output (C, D, H, W) for an input (C, D, H, W); fills axis[3] for window layers. */
     vox_status (*shape)(const vox_layer *l, const int64_t in[4], int64_t out[4], vox_axis axis[3],
                         vox_error *err);
-    /* Window layers. prepare: whatever the run needs besides the planes (packed weights), as an
-     * opaque block that free() releases. weight_bytes, for the plan: the layer's own weights and
-     * that block. */
-    vox_status (*prepare)(const vox_layer *l, const vox_axis axis[3], void **prepared,
+    /* Window layers. prepare: whatever a run with `threads` threads needs besides the planes
+     * (packed weights, scratch), as an opaque block that free() releases. weight_bytes, for the
+     * plan: the layer's own weights and that block. */
+    vox_status (*prepare)(const vox_layer *l, const vox_axis axis[3], int threads, void **prepared,
                           vox_error *err);
-    int64_t (*weight_bytes)(const vox_layer *l);
-    void (*window)(const vox_layer *l, const void *prepared, const vox_window *w);
+    int64_t (*weight_bytes)(const vox_layer *l, int threads);
+    void (*window)(const vox_layer *l, void *prepared, const vox_window *w);
     /* Row layers: row[c*channel_stride + column], in place. */
     void (*row)(const vox_layer *l, float *row, int64_t channel_stride, int64_t channels,
                 int64_t columns);

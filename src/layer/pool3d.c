@@ -89,7 +89,7 @@ static void pool_row(const vox_pool3d *p, const vox_window *w, const float *cons
     }
 }
 
-static void pool_window(const vox_layer *l, const void *prepared, const vox_window *w) {
+static void pool_window(const vox_layer *l, void *prepared, const vox_window *w) {
     const vox_pool3d *p = &((const pool_layer *)l)->pool;
     (void)prepared;
     const int64_t channels = w->to->channels, rows = w->axis[1].out;
@@ -102,15 +102,15 @@ static void pool_window(const vox_layer *l, const void *prepared, const vox_wind
                          w->first + plane, row, vox_plane_row(w->to, c, w->first + plane, row));
 }
 
-static vox_status pool_prepare(const vox_layer *l, const vox_axis axis[3], void **prepared,
-                               vox_error *err) {
-    (void)l, (void)axis, (void)err;
+static vox_status pool_prepare(const vox_layer *l, const vox_axis axis[3], int threads,
+                               void **prepared, vox_error *err) {
+    (void)l, (void)axis, (void)threads, (void)err;
     *prepared = NULL;
     return VOX_OK;
 }
 
-static int64_t pool_weight_bytes(const vox_layer *l) {
-    (void)l;
+static int64_t pool_weight_bytes(const vox_layer *l, int threads) {
+    (void)l, (void)threads;
     return 0;
 }
 

@@ -46,7 +46,7 @@ bool vox_product(const int64_t *extent, int n, int64_t *out) {
     return true;
 }
 
-void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err) {
+void *vox_alloc_uncleared(int64_t count, size_t size, const char *what, vox_error *err) {
     int64_t bytes, padded;
     if (!vox_mul(count, (int64_t)size, &bytes) || !vox_add(bytes, VOX_ALIGN, &padded)) {
         vox_fail(err, VOX_ERR_RESOURCE, "%s: %lld items of %zu bytes exceed the address space",
@@ -60,8 +60,12 @@ void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err) {
                  vox_bytes_text(bytes, text));
         return NULL;
     }
-    memset(p, 0, (size_t)bytes);
     return p;
+}
+
+void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err) {
+    void *p = vox_alloc_uncleared(count, size, what, err);
+    return p ? memset(p, 0, (size_t)count * size) : NULL;
 }
 
 char *vox_strdup(const char *s, vox_error *err) {

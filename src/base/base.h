@@ -42,6 +42,8 @@ enum { VOX_ALIGN = 64 };
  * VOX_ERR_RESOURCE (message: `what` and the bytes) where the product overflows or memory is short.
  * Freed with free(). */
 void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err);
+/* The same without the zeros, for large memory that is about to be written. */
+void *vox_alloc_uncleared(int64_t count, size_t size, const char *what, vox_error *err);
 /* A copy of a string, or NULL with VOX_ERR_RESOURCE. */
 char *vox_strdup(const char *s, vox_error *err);
 

@@ -195,7 +195,7 @@ static vox_status stream(const job *j, vox_reader *reader, destination *to,
             vox_status status = vox_reader_planes(reader, to->frame, d, count,
                                                   vox_pipeline_input(j->pipeline), j->threads, err);
             if (!status)
-                status = vox_pipeline_push(j->pipeline, count, err);
+                status = vox_pipeline_push(j->pipeline, count, NULL, err);
             if (status)
                 return status;
             progress.done += count * plane;

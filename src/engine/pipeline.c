@@ -110,8 +110,8 @@ const vox_planes *vox_pipeline_input(const vox_pipeline *p) {
     return &p->stage[0]->ring;
 }
 
-vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, vox_error *err) {
-    vox_status status = vox_stage_push(p->stage[0], count, err);
+vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, const vox_dense *x, vox_error *err) {
+    vox_status status = vox_stage_push(p->stage[0], count, x, err);
     if (!status && p->stage[0]->received == p->stage[0]->in[1])
         for (int64_t i = 0; i < p->stage_count; i++)
             vox_stage_rewind(p->stage[i]);

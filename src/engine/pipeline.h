@@ -22,6 +22,16 @@
 
 typedef struct vox_pipeline vox_pipeline;
 
+/* A dense volume (C, D, H, W) to take planes from. */
+typedef struct vox_dense {
+    const float *data;
+    const int64_t *shape; /* [4] */
+} vox_dense;
+
+static inline const float *vox_dense_row(const vox_dense *x, int64_t c, int64_t d, int64_t row) {
+    return x->data + ((c * x->shape[1] + d) * x->shape[2] + row) * x->shape[3];
+}
+
 /* Takes finished planes [d, d+count). */
 typedef vox_status vox_pipeline_sink(void *user, int64_t d, int64_t count, const vox_planes *planes,
                                      vox_error *err);
@@ -47,10 +57,10 @@ void vox_pipeline_set_output(vox_pipeline *p, const vox_planes *output);
 vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *user, vox_error *err);
 /* Where the planes that are pushed next are to be written. */
 const vox_planes *vox_pipeline_input(const vox_pipeline *p);
-/* The next `count` (1 to slab) planes are in place. When the last plane of the volume has come,
- * everything is flushed and the pipeline is ready for the next volume. Fails only where the sink
- * fails. */
-vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, vox_error *err);
+/* The next `count` (1 to slab) planes are in place; or, where x is given, are taken from it, and
+ * every NaN becomes the machine's. When the last plane of the volume has come, everything is
+ * flushed and the pipeline is ready for the next volume. Fails only where the sink fails. */
+vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, const vox_dense *x, vox_error *err);
 void vox_pipeline_free(vox_pipeline *p);
 
 /* threads, or where that is 0 what OpenMP would take. */

@@ -1,5 +1,5 @@
-/* run.c - a chain over an array in memory: rows are copied into the first ring, and the last stage
- * writes the result where it belongs. */
+/* run.c - a chain over an array in memory: the first stage takes its planes from there, and the
+ * last one writes the result where it belongs. */
 #include "engine/pipeline.h"
 
 #include <string.h>
@@ -14,22 +14,6 @@ static vox_planes dense(float *data, const int64_t n[4]) {
                         .channels = n[0],
                         .rows = n[2],
                         .columns = n[3]};
-}
-
-static void copy_row(float *to, const float *from, int64_t columns, float nan) {
-    for (int64_t i = 0; i < columns; i++)
-        to[i] = from[i] == from[i] ? from[i] : nan;
-}
-
-static void copy_in(const float *x, const int64_t n[4], int64_t d, int64_t count,
-                    const vox_planes *to, int threads) {
-    const float nan = vox_machine_nan();
-#pragma omp parallel for collapse(2) schedule(static) num_threads(threads)
-    for (int64_t i = d; i < d + count; i++)
-        for (int64_t r = 0; r < n[2]; r++)
-            for (int64_t c = 0; c < n[0]; c++)
-                copy_row(vox_plane_row(to, c, i, r), x + ((c * n[1] + i) * n[2] + r) * n[3], n[3],
-                         nan);
 }
 
 vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5], float *y,
@@ -55,9 +39,8 @@ vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5]
     status = vox_pipeline_start(p, NULL, NULL, err);
     for (int64_t f = 0; f < in[0] && !status; f++) {
         for (int64_t d = 0; d < n[1] && !status; d += slab) {
-            const int64_t planes = vox_min(slab, n[1] - d);
-            copy_in(x, n, d, planes, vox_pipeline_input(p), threads);
-            status = vox_pipeline_push(p, planes, err);
+            const vox_dense from = {x, n};
+            status = vox_pipeline_push(p, vox_min(slab, n[1] - d), &from, err);
         }
         x += n[0] * n[1] * n[2] * n[3];
         to.data += out[0] * out[1] * out[2] * out[3];

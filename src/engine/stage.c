@@ -2,10 +2,8 @@
  * moving. */
 #include "engine/stage.h"
 
-#include "kernel/kernel.h"
+#include "base/spread.h"
 
-#include <assert.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,8 +46,10 @@ static vox_status lay_out_rows(vox_stage *s, vox_error *err) {
     s->padded_rows = vox_axis_padded(h);
     s->padded_columns = vox_axis_padded(w);
     s->phases = w->stride;
-    /* The kernel may read a vector beyond the last input of a phase. */
-    s->phase_length = (s->padded_columns + s->phases - 1) / s->phases + VOX_KERNEL_MAX_VECTOR;
+    /* The kernel reads whole vectors, beyond the input of the last output if need be. */
+    s->phase_length = vox_max((s->padded_columns + s->phases - 1) / s->phases,
+                              vox_round_up(w->out, VOX_KERNEL_MAX_VECTOR) +
+                                  w->dilation * (w->kernel - 1) / s->phases);
     int64_t row, plane, slot, all; /* all: of a ring that holds the whole volume, the worst case */
     if (!vox_mul(s->phases, s->phase_length, &row) || !odd_lines(&row) ||
         !vox_mul(row, s->padded_rows, &plane) || !odd_lines(&plane) ||
@@ -126,20 +126,48 @@ int64_t vox_stage_table_bytes(const vox_stage *s) {
 
 /* ---- Start: memory ---- */
 
+static void fill(float *to, int64_t count, float value) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++)
+        to[i] = value;
+}
+
+/* The padding in one padded row of every plane, and what the kernel may read beyond it. What
+ * arrives later leaves it alone, or replaces it. */
+static void clear_row(void *user, int64_t row, int thread) {
+    const vox_stage *s = user;
+    const vox_axis *h = &s->axis[1], *w = &s->axis[2];
+    const bool interior = row >= h->before && row < h->before + h->in && s->phases == 1;
+    const int64_t end = interior ? w->before + w->in : w->before;
+    (void)thread;
+    for (int64_t slot = 0; slot < slots_held(s); slot++)
+        for (int64_t c = 0; c < s->in[0]; c++) {
+            float *padded = s->memory + slot * s->ring.slot_stride + c * s->ring.channel_stride +
+                            row * s->ring.row_stride;
+            fill(padded, w->before, s->window->fill);
+            fill(padded + end, s->ring.row_stride - end, s->window->fill);
+        }
+}
+
 vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     const vox_axis *h = &s->axis[1], *w = &s->axis[2];
     if (s->external)
         return VOX_OK;
-    s->memory = vox_alloc(slots_held(s) * s->ring.slot_stride, sizeof(float), "planes", err);
+    s->memory =
+        vox_alloc_uncleared(slots_held(s) * s->ring.slot_stride, sizeof(float), "planes", err);
     s->scratch = vox_alloc(s->threads * s->padded_columns, sizeof(float), "rows", err);
     if (!s->memory || !s->scratch)
         return VOX_ERR_RESOURCE;
+    vox_error local = {0};
+    s->kernel = vox_kernel_active(&local);
+    if (!s->kernel)
+        return vox_fail(err, local.status, "%s", local.message);
     s->ring.data = s->memory + h->before * s->ring.row_stride + w->before;
     if (!s->window)
         return VOX_OK;
-    if (s->window->fill != 0)
-        for (int64_t i = 0; i < slots_held(s) * s->ring.slot_stride; i++)
-            s->memory[i] = s->window->fill;
+    vox_spread(s->threads, s->padded_rows, clear_row, s);
+    if (s->window->needs_zero_planes)
+        fill(s->memory + s->ring.slots * s->ring.slot_stride, s->ring.slot_stride, s->window->fill);
     s->planes = vox_alloc(plane_pointers(s), sizeof *s->planes, "plane table", err);
     s->row_offset = vox_alloc(h->kernel, sizeof(int64_t), "row table", err);
     s->column_offset = vox_alloc(w->kernel, sizeof(int64_t), "column table", err);
@@ -188,34 +216,73 @@ static void pad_row(const vox_stage *s, float *row) {
 }
 
 /* Sorts a padded row into its phases: x[0], x[s], x[2s], ... | x[1], x[s+1], ... | ... */
-static void split_row(const vox_stage *s, float *row, float *scratch) {
-    assert(scratch); /* there is one wherever there are phases */
-    memcpy(scratch, row, (size_t)s->padded_columns * sizeof(float));
-    for (int64_t p = 0; p < s->phases; p++) {
-        float *phase = row + p * s->phase_length;
-        for (int64_t i = p; i < s->padded_columns; i += s->phases)
-            *phase++ = scratch[i];
+static void split_row(const vox_stage *s, const float *row, float *to) {
+    const int64_t n = s->phases;
+    for (int64_t p = 0; p < n; p++, to += s->phase_length) {
+        const int64_t count = (s->padded_columns - p + n - 1) / n;
+        if (n == 2) {
+#pragma omp simd
+            for (int64_t i = 0; i < count; i++)
+                to[i] = row[2 * i + p];
+        } else {
+            for (int64_t i = 0; i < count; i++)
+                to[i] = row[n * i + p];
+        }
     }
 }
 
-static void arrive_row(const vox_stage *s, int64_t d, int64_t row, float *scratch) {
-    for (const vox_layer *l = s->rows; l != s->rows_end; l = l->next)
-        l->class->row(l, vox_plane_row(&s->ring, 0, d, row), s->ring.channel_stride, s->in[0],
-                      s->in[3]);
-    if (!s->window)
+/* What arrives: planes [from, from + count), in place already or from x. */
+typedef struct arrival {
+    const vox_stage *stage;
+    int64_t from, count;
+    const vox_dense *x; /* NULL: in place */
+} arrival;
+
+enum { UNIT_ROWS = 16 }; /* rows of a plane that arrive as one unit of work */
+
+static void arrive_rows(void *user, int64_t unit, int thread) {
+    const arrival *a = user;
+    const vox_stage *s = a->stage;
+    const int64_t d = a->from + unit % a->count, first = unit / a->count * UNIT_ROWS;
+    const int64_t end = vox_min(first + UNIT_ROWS, s->in[2]), before = s->axis[2].before;
+    const int64_t columns = s->in[3];
+    const bool row_layers = s->rows != s->rows_end;
+    float *scratch = s->scratch + thread * s->padded_columns;
+    if (a->x && (row_layers || s->phases == 1))
+        for (int64_t c = 0; c < s->in[0]; c++)
+            for (int64_t r = first; r < end; r++)
+                s->kernel->copy_row(vox_plane_row(&s->ring, c, d, r), vox_dense_row(a->x, c, d, r),
+                                    columns);
+    for (int64_t r = first; row_layers && r < end; r++)
+        for (const vox_layer *l = s->rows; l != s->rows_end; l = l->next)
+            l->class->row(l, vox_plane_row(&s->ring, 0, d, r), s->ring.channel_stride, s->in[0],
+                          columns);
+    if (!s->window || (s->phases == 1 && s->axis[2].mode == VOX_PAD_ZEROS))
         return;
-    for (int64_t c = 0; c < s->in[0]; c++) {
-        float *padded = vox_plane_row(&s->ring, c, d, row) - s->axis[2].before;
-        pad_row(s, padded);
-        if (s->phases > 1)
-            split_row(s, padded, scratch);
-    }
+    for (int64_t c = 0; c < s->in[0]; c++)
+        for (int64_t r = first; r < end; r++) {
+            float *padded = vox_plane_row(&s->ring, c, d, r) - before;
+            if (s->phases == 1) {
+                pad_row(s, padded);
+                continue;
+            }
+            if (a->x && !row_layers)
+                s->kernel->copy_row(scratch + before, vox_dense_row(a->x, c, d, r), columns);
+            else
+                memcpy(scratch + before, padded + before, (size_t)columns * sizeof(float));
+            pad_row(s, scratch);
+            split_row(s, scratch, padded);
+        }
 }
 
 /* The padded rows above and below the interior of one plane. */
-static void pad_plane(const vox_stage *s, int64_t d, int64_t c) {
+static void pad_plane(void *user, int64_t unit, int thread) {
+    const arrival *a = user;
+    const vox_stage *s = a->stage;
     const vox_axis *h = &s->axis[1];
+    const int64_t d = a->from + unit % a->count, c = unit / a->count;
     float *padded = vox_plane_row(&s->ring, c, d, 0) - s->axis[2].before;
+    (void)thread;
     for (int64_t r = -h->before; r < s->padded_rows - h->before; r++) {
         int64_t from = r >= 0 && r < h->in ? -1 : vox_axis_source(h, r);
         if (from >= 0)
@@ -224,25 +291,15 @@ static void pad_plane(const vox_stage *s, int64_t d, int64_t c) {
     }
 }
 
-static void arrive(const vox_stage *s, int64_t from, int64_t count) {
-    const int64_t rows = s->in[2], channels = s->in[0];
+static void arrive(const vox_stage *s, int64_t from, int64_t count, const vox_dense *x) {
+    const int64_t rows = s->in[2];
     /* Zeros around a row stay where vox_stage_start put them, unless a split moves them. */
     const bool border_stays = !s->window || (s->axis[1].mode == VOX_PAD_ZEROS && s->phases == 1);
-    if (border_stays && s->rows == s->rows_end)
-        return;
-    const bool copied_rows = s->axis[1].mode != VOX_PAD_ZEROS && s->padded_rows > rows;
-#pragma omp parallel num_threads(s->threads) if (count * rows > 1)
-    {
-        float *scratch = s->scratch ? s->scratch + omp_get_thread_num() * s->padded_columns : NULL;
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < count * rows; i++)
-            arrive_row(s, from + i / rows, i % rows, scratch);
-        if (copied_rows) {
-#pragma omp for schedule(static)
-            for (int64_t i = 0; i < count * channels; i++)
-                pad_plane(s, from + i / channels, i % channels);
-        }
-    }
+    arrival a = {s, from, count, x};
+    if (!border_stays || s->rows != s->rows_end || x)
+        vox_spread(s->threads, (rows + UNIT_ROWS - 1) / UNIT_ROWS * count, arrive_rows, &a);
+    if (s->window && s->axis[1].mode != VOX_PAD_ZEROS && s->padded_rows > rows)
+        vox_spread(s->threads, s->in[0] * count, pad_plane, &a);
 }
 
 /* ---- Flow ---- */
@@ -267,8 +324,8 @@ static void point_planes(vox_stage *s, int64_t first, int64_t count) {
         }
 }
 
-vox_status vox_stage_push(vox_stage *s, int64_t count, vox_error *err) {
-    arrive(s, s->received, count);
+vox_status vox_stage_push(vox_stage *s, int64_t count, const vox_dense *x, vox_error *err) {
+    arrive(s, s->received, count, x);
     s->received += count;
     if (!s->window)
         return s->sink ? s->sink(s->sink_user, s->received - count, count, &s->ring, err) : VOX_OK;
@@ -293,7 +350,7 @@ vox_status vox_stage_push(vox_stage *s, int64_t count, vox_error *err) {
         };
         s->window->class->window(s->window, s->prepared, &w);
         s->produced += n;
-        vox_status status = vox_stage_push(s->next, n, err);
+        vox_status status = vox_stage_push(s->next, n, NULL, err);
         if (status)
             return status;
     }

@@ -3,6 +3,7 @@
 #define VOX_STAGE_H
 
 #include "engine/pipeline.h"
+#include "kernel/kernel.h"
 #include "layer/layer.h"
 
 typedef struct vox_stage vox_stage;
@@ -14,6 +15,7 @@ struct vox_stage {
     vox_axis axis[3];
     int64_t out_slab; /* planes that are pushed on at a time */
     int threads;
+    const vox_kernel *kernel;
 
     /* The ring. Its slots hold padded planes; `ring` is the window on their interior. Where the
      * stride along W is s, a padded row is kept as s phases of phase_length floats, so that the
@@ -43,7 +45,7 @@ vox_stage *vox_stage_new(const vox_layer *rows, const vox_layer *window, const i
 int64_t vox_stage_ring_bytes(const vox_stage *s);
 int64_t vox_stage_table_bytes(const vox_stage *s);
 vox_status vox_stage_start(vox_stage *s, vox_error *err);
-vox_status vox_stage_push(vox_stage *s, int64_t count, vox_error *err);
+vox_status vox_stage_push(vox_stage *s, int64_t count, const vox_dense *x, vox_error *err);
 void vox_stage_rewind(vox_stage *s);
 void vox_stage_free(vox_stage *s);
 

@@ -54,6 +54,8 @@ typedef struct vox_kernel {
      * out_channels*(b+1)/n). */
     int64_t (*block_count)(int64_t out_channels, int64_t rows, int64_t columns);
     void (*run)(const vox_kernel_job *job);
+    /* to[i] = from[i], every NaN vox_machine_nan(), for `columns` values. */
+    void (*copy_row)(float *to, const float *from, int64_t columns);
     /* row[i] = row[i]*scale + shift, rounded once, for `columns` values. */
     void (*scale_row)(float *row, int64_t columns, float scale, float shift);
 } vox_kernel;

@@ -26,6 +26,10 @@ static inline vec vec_broadcast(float x) {
     return _mm256_set1_ps(x);
 }
 
+static inline vec vec_unless_nan(vec v, vec other) {
+    return _mm256_blendv_ps(v, other, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+}
+
 static inline vec vec_add(vec a, vec b) {
     return _mm256_add_ps(a, b);
 }

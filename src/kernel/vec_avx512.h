@@ -25,6 +25,10 @@ static inline vec vec_broadcast(float x) {
     return _mm512_set1_ps(x);
 }
 
+static inline vec vec_unless_nan(vec v, vec other) {
+    return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), other);
+}
+
 static inline vec vec_add(vec a, vec b) {
     return _mm512_add_ps(a, b);
 }

@@ -25,6 +25,10 @@ static inline vec vec_broadcast(float x) {
     return vdupq_n_f32(x);
 }
 
+static inline vec vec_unless_nan(vec v, vec other) {
+    return vbslq_f32(vceqq_f32(v, v), v, other);
+}
+
 static inline vec vec_add(vec a, vec b) {
     return vaddq_f32(a, b);
 }

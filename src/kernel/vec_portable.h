@@ -37,6 +37,13 @@ static inline vec vec_broadcast(float x) {
     return (vec){x, x, x, x};
 }
 
+/* Lane by lane: v, or where that is NaN other. */
+static inline vec vec_unless_nan(vec v, vec other) {
+    for (int i = 0; i < VEC_WIDTH; i++)
+        v[i] = v[i] == v[i] ? v[i] : other[i];
+    return v;
+}
+
 static inline vec vec_add(vec a, vec b) {
     return a + b;
 }

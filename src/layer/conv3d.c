@@ -1,10 +1,10 @@
 /* conv3d.c - torch.nn.Conv3d: parameters, shapes, packed weights, and the cutting of planes into
  * jobs. Definition: https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html */
+#include "base/spread.h"
 #include "kernel/kernel.h"
 #include "layer/layer.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,7 +195,7 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks) {
 /* One block of output channels over rows [row, row + rows) of output plane `plane` of the window.
  */
 static void run_block(const conv_layer *layer, packed *p, const vox_window *w, int64_t plane,
-                      int64_t block, int64_t row, int64_t rows) {
+                      int64_t block, int64_t row, int64_t rows, int thread) {
     const vox_conv3d *c = &layer->conv;
     const vox_axis *h = &w->axis[1];
     const int64_t group_in = c->in_channels / c->groups, group_out = c->out_channels / c->groups;
@@ -224,26 +224,38 @@ static void run_block(const conv_layer *layer, packed *p, const vox_window *w, i
         .row_stride = h->stride,
         .row_dilation = h->dilation,
         .row_count = zeros ? h->in : 0,
-        .row_taps = p->row_taps + row_tap_count(c, omp_get_thread_num()),
+        .row_taps = p->row_taps + row_tap_count(c, thread),
     };
     p->kernel->run(&job);
+}
+
+typedef struct work {
+    const conv_layer *layer;
+    packed *packed;
+    const vox_window *window;
+    int64_t blocks; /* of all groups */
+    cut cut;
+} work;
+
+/* Units are numbered with the pieces of a plane's height outermost: successive planes of one piece
+ * share most of their input. */
+static void run_unit(void *user, int64_t unit, int thread) {
+    const work *k = user;
+    const int64_t part = unit % k->cut.parts, plane = unit / k->cut.parts % k->window->count;
+    const int64_t row = unit / k->cut.parts / k->window->count * k->cut.rows;
+    const int64_t rows = vox_min(k->cut.rows, k->window->axis[1].out - row);
+    const int64_t end = vox_min((part + 1) * k->cut.blocks, k->blocks);
+    for (int64_t b = part * k->cut.blocks; b < end; b++)
+        run_block(k->layer, k->packed, k->window, plane, b, row, rows, thread);
 }
 
 static void conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
     const conv_layer *layer = (const conv_layer *)l;
     const vox_conv3d *c = &layer->conv;
     packed *p = prepared;
-    const int64_t blocks = c->groups * p->blocks, height = w->axis[1].out;
-    const cut k = cut_planes(w, c->in_channels / c->groups, blocks);
-    const int64_t units = w->count * k.pieces * k.parts;
-#pragma omp parallel for schedule(dynamic) num_threads(w->threads) if (units > 1)
-    for (int64_t u = 0; u < units; u++) {
-        const int64_t part = u % k.parts, row = u / k.parts % k.pieces * k.rows;
-        const int64_t plane = u / k.parts / k.pieces;
-        const int64_t end = vox_min((part + 1) * k.blocks, blocks);
-        for (int64_t b = part * k.blocks; b < end; b++)
-            run_block(layer, p, w, plane, b, row, vox_min(k.rows, height - row));
-    }
+    work k = {layer, p, w, c->groups * p->blocks, {0}};
+    k.cut = cut_planes(w, c->in_channels / c->groups, k.blocks);
+    vox_spread(w->threads, w->count * k.cut.pieces * k.cut.parts, run_unit, &k);
 }
 
 /* ---- Construction ---- */

@@ -37,7 +37,7 @@ static void push_all(vox_pipeline *p, const float *x, const int64_t in[4], int64
                 for (int64_t r = 0; r < in[2]; r++)
                     memcpy(vox_plane_row(to, c, i, r), x + ((c * in[1] + i) * in[2] + r) * in[3],
                            (size_t)in[3] * sizeof(float));
-        cr_assert_eq(vox_pipeline_push(p, count, NULL), VOX_OK);
+        cr_assert_eq(vox_pipeline_push(p, count, NULL, NULL), VOX_OK);
     }
 }
 
@@ -161,7 +161,7 @@ Test(engine, a_failing_sink_stops_the_push) {
     int64_t pushed = 0;
     while (!status && pushed < 5) {
         memcpy(vox_plane_row(vox_pipeline_input(p), 0, pushed, 0), x, 2 * sizeof(float));
-        status = vox_pipeline_push(p, 1, &err);
+        status = vox_pipeline_push(p, 1, NULL, &err);
         pushed++;
     }
     cr_assert_eq(status, VOX_ERR_OUTPUT);

@@ -50,9 +50,11 @@ static vox_status lay_out_rows(vox_stage *s, vox_error *err) {
     s->phase_length = vox_max((s->padded_columns + s->phases - 1) / s->phases,
                               vox_round_up(w->out, VOX_KERNEL_MAX_VECTOR) +
                                   w->dilation * (w->kernel - 1) / s->phases);
+    /* The first input of a row lies on a cache line: so do the middle taps' of most kernels. */
+    s->lead = s->phases == 1 ? vox_round_up(w->before, LINE) - w->before : 0;
     int64_t row, plane, slot, all; /* all: of a ring that holds the whole volume, the worst case */
-    if (!vox_mul(s->phases, s->phase_length, &row) || !odd_lines(&row) ||
-        !vox_mul(row, s->padded_rows, &plane) || !odd_lines(&plane) ||
+    if (!vox_mul(s->phases, s->phase_length, &row) || !vox_add(row, s->lead, &row) ||
+        !odd_lines(&row) || !vox_mul(row, s->padded_rows, &plane) || !odd_lines(&plane) ||
         !vox_mul(plane, s->in[0], &slot) || !vox_mul(slot, s->in[1] + 1, &all) ||
         !vox_mul(all, sizeof(float), &all))
         return vox_fail(err, VOX_ERR_RESOURCE,
@@ -142,15 +144,19 @@ static void clear_row(void *user, int64_t row, int thread) {
     (void)thread;
     for (int64_t slot = 0; slot < slots_held(s); slot++)
         for (int64_t c = 0; c < s->in[0]; c++) {
-            float *padded = s->memory + slot * s->ring.slot_stride + c * s->ring.channel_stride +
-                            row * s->ring.row_stride;
+            float *padded = s->memory + s->lead + slot * s->ring.slot_stride +
+                            c * s->ring.channel_stride + row * s->ring.row_stride;
             fill(padded, w->before, s->window->fill);
-            fill(padded + end, s->ring.row_stride - end, s->window->fill);
+            fill(padded + end, s->phases * s->phase_length - end, s->window->fill);
         }
 }
 
 vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     const vox_axis *h = &s->axis[1], *w = &s->axis[2];
+    vox_error local = {0};
+    s->kernel = vox_kernel_active(&local);
+    if (!s->kernel)
+        return vox_fail(err, local.status, "%s", local.message);
     if (s->external)
         return VOX_OK;
     s->memory =
@@ -158,11 +164,7 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     s->scratch = vox_alloc(s->threads * s->padded_columns, sizeof(float), "rows", err);
     if (!s->memory || !s->scratch)
         return VOX_ERR_RESOURCE;
-    vox_error local = {0};
-    s->kernel = vox_kernel_active(&local);
-    if (!s->kernel)
-        return vox_fail(err, local.status, "%s", local.message);
-    s->ring.data = s->memory + h->before * s->ring.row_stride + w->before;
+    s->ring.data = s->memory + s->lead + h->before * s->ring.row_stride + w->before;
     if (!s->window)
         return VOX_OK;
     vox_spread(s->threads, s->padded_rows, clear_row, s);
@@ -247,7 +249,7 @@ static void arrive_rows(void *user, int64_t unit, int thread) {
     const int64_t end = vox_min(first + UNIT_ROWS, s->in[2]), before = s->axis[2].before;
     const int64_t columns = s->in[3];
     const bool row_layers = s->rows != s->rows_end;
-    float *scratch = s->scratch + thread * s->padded_columns;
+    float *scratch = s->phases > 1 ? s->scratch + thread * s->padded_columns : NULL;
     if (a->x && (row_layers || s->phases == 1))
         for (int64_t c = 0; c < s->in[0]; c++)
             for (int64_t r = first; r < end; r++)
@@ -320,7 +322,7 @@ static void point_planes(vox_stage *s, int64_t first, int64_t count) {
             int64_t d = vox_axis_source(a, o * a->stride - a->before + k * a->dilation);
             int64_t slot = d < 0 ? s->ring.slots : d % s->ring.slots;
             bool skip = d < 0 && !s->window->needs_zero_planes;
-            *p++ = skip ? NULL : s->memory + slot * s->ring.slot_stride;
+            *p++ = skip ? NULL : s->memory + s->lead + slot * s->ring.slot_stride;
         }
 }
 

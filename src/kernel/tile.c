@@ -28,7 +28,11 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-enum { MAX_BLOCK = 12, MAX_VECTORS = 4 };
+enum {
+    MAX_BLOCK = 12,
+    MAX_VECTORS = 4,
+    LARGEST_BLOCK = VEC_ACCUMULATORS < MAX_BLOCK ? VEC_ACCUMULATORS : MAX_BLOCK,
+};
 
 /* -0 becomes +0. Whether a sum of nothing but zeros ends as +0 or -0 depends on whether products
  * with the zeros of the padding were added to it or skipped; with this it does not, and skipping is
@@ -123,48 +127,53 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
 
 enum { SHARED_ROWS = 6, SHARED_VECTORS = VEC_ACCUMULATORS / SHARED_ROWS };
 
-/* Input row q of one plane into all output rows that meet it. */
-INLINE void shared_row(const vox_kernel_job *job, const float *row, const float *weight, int q,
-                       int kh, const int rows, const int vectors,
-                       vec acc[SHARED_ROWS][MAX_VECTORS]) {
-    const int64_t kw = job->kernel_size[2];
-    for (int64_t w = 0; w < kw; w++) {
-        const float *x = row + job->column_offset[w];
+/* One input row into output rows [low, high), which meet it at successive taps along H; `weight` is
+ * that of output row 0. */
+INLINE void shared_row(const vox_kernel_job *job, const float *row, const float *weight,
+                       const int low, const int high, const int rows, const int vectors,
+                       const int kw_constant, vec acc[SHARED_ROWS][MAX_VECTORS]) {
+    const int64_t kw = kw_constant ? kw_constant : job->kernel_size[2];
+    weight = one_address(weight);
+    UNROLL for (int64_t w = 0; w < kw; w++) {
+        const float *x = one_address(row + job->column_offset[w]);
         vec input[MAX_VECTORS];
         UNROLL for (int n = 0; n < vectors; n++) input[n] = vec_load(x + n * VEC_WIDTH);
         UNROLL for (int r = 0; r < rows; r++) {
-            if (q < r || q - r >= kh)
+            if (r < low || r >= high)
                 continue;
-            vec tap = vec_broadcast(weight[(q - r) * kw + w]);
+            vec tap = vec_broadcast(weight[w - r * kw]);
             UNROLL for (int n = 0; n < vectors; n++) acc[r][n] =
                 vec_fmadd(input[n], tap, acc[r][n]);
         }
     }
 }
 
-/* rows, vectors and kh_constant (0: as the job says) are constants of each call; at->kh and
- * at->kh_end bound q. */
+/* rows, vectors and the constants (0: as the job says) are constants of each call; at->kh and
+ * at->kh_end bound q, and do not where kh is a constant. */
 INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, const int vectors,
-                   const int kh_constant) {
+                   const int kh_constant, const int kw_constant) {
     vec acc[SHARED_ROWS][MAX_VECTORS];
     UNROLL for (int r = 0; r < rows; r++) {
         UNROLL for (int n = 0; n < vectors; n++) acc[r][n] = vec_broadcast(job->bias[0]);
     }
     const int kh = kh_constant ? kh_constant : (int)job->kernel_size[1];
-    const int first = at->kh, end = at->kh_end;
+    const int64_t kw = job->kernel_size[2], step = job->in_row_step;
     const float *weight = job->weight; /* of the plane */
     int64_t in = at->in;
     for (int64_t c = 0; c < job->in_channels; c++, in += job->in_channel_stride)
-        for (int64_t d = 0; d < job->kernel_size[0]; d++, weight += kh * job->kernel_size[2]) {
+        for (int64_t d = 0; d < job->kernel_size[0]; d++, weight += kh * kw) {
             if (!job->planes[d])
                 continue;
             const float *row = job->planes[d] + in;
             if (kh_constant) {
-                UNROLL for (int q = 0; q < rows + kh_constant - 1; q++) if (q >= first && q < end)
-                    shared_row(job, row + q * job->in_row_step, weight, q, kh, rows, vectors, acc);
+                UNROLL for (int q = 0; q < rows + kh_constant - 1; q++, row += step)
+                    shared_row(job, one_address(row), weight + q * kw,
+                               q < kh_constant ? 0 : q - kh_constant + 1, q < rows ? q + 1 : rows,
+                               rows, vectors, kw_constant, acc);
             } else {
-                for (int q = first; q < end; q++)
-                    shared_row(job, row + q * job->in_row_step, weight, q, kh, rows, vectors, acc);
+                for (int q = at->kh; q < at->kh_end; q++)
+                    shared_row(job, row + q * step, weight + q * kw, q - kh + 1, q + 1, rows,
+                               vectors, kw_constant, acc);
             }
         }
     UNROLL for (int r = 0; r < rows; r++) {
@@ -217,18 +226,27 @@ TILES(12)
 static tile_function *const tiles[2][MAX_BLOCK][MAX_VECTORS][MAX_VECTORS] = {TABLE(tile_),
                                                                              TABLE(tile3_)};
 
+/* Kernels of any size, and of 3x3, 5 and 7 rows where the whole band meets the input. */
 #define SHARED(r, v)                                                                               \
-    static void shared3_##r##_##v(const vox_kernel_job *job, const place *at) {                    \
-        if (v <= SHARED_VECTORS)                                                                   \
-            shared(job, at, r, v, 3);                                                              \
-    }                                                                                              \
     static void shared_##r##_##v(const vox_kernel_job *job, const place *at) {                     \
         if (v <= SHARED_VECTORS)                                                                   \
-            shared(job, at, r, v, 0);                                                              \
+            shared(job, at, r, v, 0, 0);                                                           \
+    }                                                                                              \
+    static void shared3_##r##_##v(const vox_kernel_job *job, const place *at) {                    \
+        if (v <= SHARED_VECTORS)                                                                   \
+            shared(job, at, r, v, 3, 3);                                                           \
+    }                                                                                              \
+    static void shared5_##r##_##v(const vox_kernel_job *job, const place *at) {                    \
+        if (v <= SHARED_VECTORS)                                                                   \
+            shared(job, at, r, v, 5, 0);                                                           \
+    }                                                                                              \
+    static void shared7_##r##_##v(const vox_kernel_job *job, const place *at) {                    \
+        if (v <= SHARED_VECTORS)                                                                   \
+            shared(job, at, r, v, 7, 0);                                                           \
     }
 #define SHAREDS(r) SHARED(r, 1) SHARED(r, 2) SHARED(r, 3) SHARED(r, 4)
 #define SHARED_NAME(r, v)                                                                          \
-    { shared_##r##_##v, shared3_##r##_##v }
+    { shared_##r##_##v, shared3_##r##_##v, shared5_##r##_##v, shared7_##r##_##v }
 #define SHARED_NAMES(r)                                                                            \
     { SHARED_NAME(r, 1), SHARED_NAME(r, 2), SHARED_NAME(r, 3), SHARED_NAME(r, 4) }
 
@@ -239,8 +257,8 @@ SHAREDS(4)
 SHAREDS(5)
 SHAREDS(6)
 
-/* [rows - 1][vectors - 1][a kernel of 3 rows] */
-static tile_function *const shared_tiles[SHARED_ROWS][4][2] = {SHARED_NAMES(1), SHARED_NAMES(2),
+/* [rows - 1][vectors - 1][kernel of any size, 3x3, 5 rows, 7 rows] */
+static tile_function *const shared_tiles[SHARED_ROWS][4][4] = {SHARED_NAMES(1), SHARED_NAMES(2),
                                                                SHARED_NAMES(3), SHARED_NAMES(4),
                                                                SHARED_NAMES(5), SHARED_NAMES(6)};
 
@@ -305,14 +323,14 @@ static int64_t vectors_in(int64_t columns) {
 }
 
 static int64_t block_count(int64_t out_channels, int64_t rows, int64_t columns) {
-    const int64_t fewest = (out_channels + MAX_BLOCK - 1) / MAX_BLOCK;
+    const int64_t fewest = (out_channels + LARGEST_BLOCK - 1) / LARGEST_BLOCK;
     int64_t best = fewest, best_cost = INT64_MAX;
     for (int64_t n = fewest; n <= vox_min(out_channels, 3 * fewest); n++) {
         int64_t cost, small = out_channels / n, large_count = out_channels % n, total = 0;
         band_height(small, rows, vectors_in(columns), &cost);
         total = (n - large_count) * cost;
         if (large_count > 0) {
-            if (small + 1 > MAX_BLOCK)
+            if (small + 1 > LARGEST_BLOCK)
                 continue;
             band_height(small + 1, rows, vectors_in(columns), &cost);
             total += large_count * cost;
@@ -383,17 +401,20 @@ static void run_tiles(const vox_kernel_job *job, int64_t vectors, int last) {
 /* Bands of rows that share their input, cut across into tiles of nearly equal size. */
 static void run_shared(const vox_kernel_job *job, int64_t vectors, int last) {
     const int64_t count = (vectors + SHARED_VECTORS - 1) / SHARED_VECTORS;
-    const int three = job->kernel_size[1] == 3;
+    const int64_t kh = job->kernel_size[1];
+    const int sized = kh == 3 && job->kernel_size[2] == 3 ? 1 : kh == 5 ? 2 : kh == 7 ? 3 : 0;
     for (int64_t r = 0; r < job->rows; r += SHARED_ROWS) {
         const int64_t rows = vox_min(SHARED_ROWS, job->rows - r);
         const int64_t top = job->row_origin + r * job->row_stride;
+        place at = {0};
+        clip_taps(job, top, top, rows + kh - 1, job->row_stride, &at);
+        const bool whole = at.kh == 0 && at.kh_end == rows + kh - 1;
         for (int64_t t = 0; t < count; t++) {
             const int64_t first = vectors * t / count, end = vectors * (t + 1) / count;
-            place at = {.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH,
-                        .out = job->out + r * job->out_row_stride + first * VEC_WIDTH,
-                        .last = end == vectors ? last : VEC_WIDTH};
-            clip_taps(job, top, top, rows + job->kernel_size[1] - 1, job->row_stride, &at);
-            shared_tiles[rows - 1][end - first - 1][three](job, &at);
+            at.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH;
+            at.out = job->out + r * job->out_row_stride + first * VEC_WIDTH;
+            at.last = end == vectors ? last : VEC_WIDTH;
+            shared_tiles[rows - 1][end - first - 1][whole ? sized : 0](job, &at);
         }
     }
 }

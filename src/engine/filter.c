@@ -81,8 +81,8 @@ static vox_status choose_slab(job *j, const vox_input *in, const vox_chain *chai
         return status;
     const int64_t smallest = j->plan.total_bytes;
     const int64_t cap = o->max_memory ? o->max_memory : vox_memory_default_cap();
-    int64_t slab =
-        o->slab_planes ? vox_min(o->slab_planes, planes) : vox_pipeline_good_slab(chain, j->in);
+    int64_t slab = o->slab_planes ? vox_min(o->slab_planes, planes)
+                                  : vox_pipeline_good_slab(chain, j->in, j->threads);
     for (;; slab /= 2) {
         status = lay_out(j, in, chain, slab, err);
         if (status || cap == 0 || j->plan.total_bytes <= cap)

@@ -18,18 +18,26 @@ int vox_thread_count(int threads) {
     return (int)vox_min(threads > 0 ? threads : omp_get_max_threads(), most);
 }
 
-int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4]) {
-    const int64_t bytes = 2 << 20;
-    int64_t shape[4], out[4], widest = in[0] * in[2] * in[3];
+int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4], int threads) {
+    /* For each thread: of the rings, so that the second-level caches (of 1 to 2 MB, today) hold
+     * what is read again beside what only passes; and of the output, to bound memory. */
+    const int64_t ring_bytes = 768 << 10, out_bytes = 4 << 20;
+    int64_t shape[4], out[4], slab = in[1];
     memcpy(shape, in, sizeof shape);
     for (const vox_layer *l = chain->first; l; l = l->next) {
         vox_axis axis[3];
         if (l->class->shape(l, shape, out, axis, NULL))
             return 1;
+        if (l->class->window) {
+            const int64_t plane = shape[0] * shape[2] * shape[3] * (int64_t)sizeof(float);
+            const int64_t span = vox_axis_span(&axis[0]);
+            /* Where the span alone is too large, at least not plane by plane. */
+            slab = vox_min(slab, vox_max(ring_bytes * threads / plane - span + 1, span / 4));
+        }
         memcpy(shape, out, sizeof shape);
-        widest = vox_max(widest, shape[0] * shape[2] * shape[3]);
     }
-    return vox_min(vox_max(bytes / (int64_t)sizeof(float) / widest, 1), in[1]);
+    const int64_t out_plane = shape[0] * shape[2] * shape[3] * (int64_t)sizeof(float);
+    return vox_max(vox_min(slab, out_bytes * threads / out_plane), 1);
 }
 
 vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], int64_t slab,

@@ -38,7 +38,7 @@ typedef vox_status vox_pipeline_sink(void *user, int64_t d, int64_t count, const
 
 /* Planes of an input (C, D, H, W) that make a good slab for this chain: enough to keep all threads
  * busy, few enough to stay in the outer caches until they are used. */
-int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4]);
+int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4], int threads);
 
 /* Lays the stages out for an input (C, D, H, W) that arrives in slabs of up to `slab` planes; holds
  * no plane yet. The chain stays the caller's and must live as long. */

@@ -46,15 +46,12 @@ static vox_status lay_out_rows(vox_stage *s, vox_error *err) {
     s->padded_rows = vox_axis_padded(h);
     s->padded_columns = vox_axis_padded(w);
     s->phases = w->stride;
-    /* The kernel reads whole vectors, beyond the input of the last output if need be. */
-    s->phase_length = vox_max((s->padded_columns + s->phases - 1) / s->phases,
-                              vox_round_up(w->out, VOX_KERNEL_MAX_VECTOR) +
-                                  w->dilation * (w->kernel - 1) / s->phases);
+    s->phase_length = (s->padded_columns + s->phases - 1) / s->phases;
     /* The first input of a row lies on a cache line: so do the middle taps' of most kernels. */
     s->lead = s->phases == 1 ? vox_round_up(w->before, LINE) - w->before : 0;
     int64_t row, plane, slot, all; /* all: of a ring that holds the whole volume, the worst case */
-    if (!vox_mul(s->phases, s->phase_length, &row) || !vox_add(row, s->lead, &row) ||
-        !odd_lines(&row) || !vox_mul(row, s->padded_rows, &plane) || !odd_lines(&plane) ||
+    if (!vox_mul(s->phases, s->phase_length, &row) || !odd_lines(&row) ||
+        !vox_mul(row, s->padded_rows, &plane) || !odd_lines(&plane) ||
         !vox_mul(plane, s->in[0], &slot) || !vox_mul(slot, s->in[1] + 1, &all) ||
         !vox_mul(all, sizeof(float), &all))
         return vox_fail(err, VOX_ERR_RESOURCE,
@@ -111,8 +108,13 @@ static int64_t slots_held(const vox_stage *s) {
     return s->ring.slots + (s->window && s->window->needs_zero_planes);
 }
 
+/* Floats of the ring; behind the last row the kernel may read the rest of a vector. */
+static int64_t ring_floats(const vox_stage *s) {
+    return s->lead + slots_held(s) * s->ring.slot_stride + VOX_KERNEL_MAX_VECTOR;
+}
+
 int64_t vox_stage_ring_bytes(const vox_stage *s) {
-    return slots_held(s) * s->ring.slot_stride * (int64_t)sizeof(float) +
+    return ring_floats(s) * (int64_t)sizeof(float) +
            s->threads * s->padded_columns * (int64_t)sizeof(float);
 }
 
@@ -141,13 +143,16 @@ static void clear_row(void *user, int64_t row, int thread) {
     const vox_axis *h = &s->axis[1], *w = &s->axis[2];
     const bool interior = row >= h->before && row < h->before + h->in && s->phases == 1;
     const int64_t end = interior ? w->before + w->in : w->before;
+    const int64_t row_end = row + 1 < s->padded_rows
+                                ? s->ring.row_stride
+                                : s->ring.channel_stride - row * s->ring.row_stride;
     (void)thread;
     for (int64_t slot = 0; slot < slots_held(s); slot++)
         for (int64_t c = 0; c < s->in[0]; c++) {
             float *padded = s->memory + s->lead + slot * s->ring.slot_stride +
                             c * s->ring.channel_stride + row * s->ring.row_stride;
             fill(padded, w->before, s->window->fill);
-            fill(padded + end, s->phases * s->phase_length - end, s->window->fill);
+            fill(padded + end, row_end - end, s->window->fill);
         }
 }
 
@@ -159,8 +164,7 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
         return vox_fail(err, local.status, "%s", local.message);
     if (s->external)
         return VOX_OK;
-    s->memory =
-        vox_alloc_uncleared(slots_held(s) * s->ring.slot_stride, sizeof(float), "planes", err);
+    s->memory = vox_alloc_uncleared(ring_floats(s), sizeof(float), "planes", err);
     s->scratch = vox_alloc(s->threads * s->padded_columns, sizeof(float), "rows", err);
     if (!s->memory || !s->scratch)
         return VOX_ERR_RESOURCE;
@@ -168,6 +172,7 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     if (!s->window)
         return VOX_OK;
     vox_spread(s->threads, s->padded_rows, clear_row, s);
+    fill(s->memory + ring_floats(s) - VOX_KERNEL_MAX_VECTOR, VOX_KERNEL_MAX_VECTOR, 0);
     if (s->window->needs_zero_planes)
         fill(s->memory + s->ring.slots * s->ring.slot_stride, s->ring.slot_stride, s->window->fill);
     s->planes = vox_alloc(plane_pointers(s), sizeof *s->planes, "plane table", err);

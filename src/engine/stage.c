@@ -113,9 +113,15 @@ static int64_t ring_floats(const vox_stage *s) {
     return s->lead + slots_held(s) * s->ring.slot_stride + VOX_KERNEL_MAX_VECTOR;
 }
 
+/* Floats of a thread's scratch row, on cache lines of its own: two threads that write to one line
+ * take turns. Two lines apart, for lines are fetched in pairs. */
+static int64_t scratch_floats(const vox_stage *s) {
+    return s->phases > 1 ? vox_round_up(s->padded_columns, 2 * LINE) + 2 * LINE : 0;
+}
+
 int64_t vox_stage_ring_bytes(const vox_stage *s) {
     return ring_floats(s) * (int64_t)sizeof(float) +
-           s->threads * s->padded_columns * (int64_t)sizeof(float);
+           s->threads * scratch_floats(s) * (int64_t)sizeof(float);
 }
 
 static int64_t plane_pointers(const vox_stage *s) {
@@ -165,7 +171,7 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     if (s->external)
         return VOX_OK;
     s->memory = vox_alloc_uncleared(ring_floats(s), sizeof(float), "planes", err);
-    s->scratch = vox_alloc(s->threads * s->padded_columns, sizeof(float), "rows", err);
+    s->scratch = vox_alloc(s->threads * scratch_floats(s), sizeof(float), "rows", err);
     if (!s->memory || !s->scratch)
         return VOX_ERR_RESOURCE;
     s->ring.data = s->memory + s->lead + h->before * s->ring.row_stride + w->before;
@@ -254,7 +260,7 @@ static void arrive_rows(void *user, int64_t unit, int thread) {
     const int64_t end = vox_min(first + UNIT_ROWS, s->in[2]), before = s->axis[2].before;
     const int64_t columns = s->in[3];
     const bool row_layers = s->rows != s->rows_end;
-    float *scratch = s->phases > 1 ? s->scratch + thread * s->padded_columns : NULL;
+    float *scratch = s->phases > 1 ? s->scratch + thread * scratch_floats(s) : NULL;
     if (a->x && (row_layers || s->phases == 1))
         for (int64_t c = 0; c < s->in[0]; c++)
             for (int64_t r = first; r < end; r++)

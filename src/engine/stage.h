@@ -25,7 +25,7 @@ struct vox_stage {
     float *memory;
     int64_t padded_rows, padded_columns, phases, phase_length;
     int64_t lead;   /* floats of a row before its padding */
-    float *scratch; /* [threads][padded_columns] */
+    float *scratch; /* [threads][padded_columns, rounded up]; for phases */
 
     /* The schedule: output plane o needs input planes up to ready[o], and none before keep[o] is
      * needed by it or a later one. */

@@ -104,7 +104,7 @@ typedef struct packed {
     const vox_kernel *kernel;
     int64_t blocks; /* a group */
     float *weight;  /* [out_channel block][in_channels/groups][kD][kH][kW][channel of the block] */
-    vox_row_tap row_taps[]; /* [threads][kD*kH]; the weights lie behind */
+    vox_row_tap row_taps[]; /* [threads][kD*kH, rounded up]; the weights lie behind */
 } packed;
 
 static int64_t tap_count(const vox_conv3d *c) {
@@ -115,8 +115,11 @@ static int64_t weight_bytes(const vox_conv3d *c) {
     return c->out_channels * tap_count(c) * (int64_t)sizeof(float);
 }
 
+/* Of `threads` threads, each on cache lines of its own (and their neighbours, which are fetched
+ * with them): they write all the time. */
 static int64_t row_tap_count(const vox_conv3d *c, int threads) {
-    return threads * c->kernel_size[0] * c->kernel_size[1];
+    const int64_t apart = 2 * VOX_ALIGN / (int64_t)sizeof(vox_row_tap);
+    return threads * (vox_round_up(c->kernel_size[0] * c->kernel_size[1], apart) + apart);
 }
 
 static int64_t packed_bytes(const vox_conv3d *c, int threads) {

@@ -132,6 +132,25 @@ static int64_t conv_weight_bytes(const vox_layer *l, int threads) {
     return weight_bytes(c) + packed_bytes(c, threads);
 }
 
+typedef struct packing {
+    const conv_layer *layer;
+    packed *to;
+} packing;
+
+static void pack_block(void *user, int64_t block, int thread) {
+    const packing *k = user;
+    const vox_conv3d *c = &k->layer->conv;
+    const int64_t taps = tap_count(c), group_out = c->out_channels / c->groups;
+    const int64_t group = block / k->to->blocks * group_out, b = block % k->to->blocks;
+    const int64_t from = group + block_start(group_out, k->to->blocks, b);
+    const int64_t end = group + block_start(group_out, k->to->blocks, b + 1);
+    float *to = k->to->weight + from * taps;
+    (void)thread;
+    for (int64_t t = 0; t < taps; t++)
+        for (int64_t o = from; o < end; o++)
+            *to++ = k->layer->weight[o * taps + t];
+}
+
 static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int threads,
                                void **prepared, vox_error *err) {
     const conv_layer *layer = (const conv_layer *)l;
@@ -140,21 +159,14 @@ static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int t
     const vox_kernel *kernel = vox_kernel_active(&local);
     if (!kernel)
         return vox_fail(err, local.status, "%s", local.message);
-    packed *p = vox_alloc(packed_bytes(c, threads), 1, "packed weights", err);
+    packed *p = vox_alloc_uncleared(packed_bytes(c, threads), 1, "packed weights", err);
     if (!p)
         return VOX_ERR_RESOURCE;
-    int64_t taps = tap_count(c), group_out = c->out_channels / c->groups;
     p->kernel = kernel;
-    p->blocks = kernel->block_count(group_out, axis[1].out, axis[2].out);
-    float *to = p->weight = (float *)(p->row_taps + row_tap_count(c, threads));
-    for (int64_t g = 0; g < c->groups; g++)
-        for (int64_t b = 0; b < p->blocks; b++) {
-            int64_t from = g * group_out + block_start(group_out, p->blocks, b);
-            int64_t end = g * group_out + block_start(group_out, p->blocks, b + 1);
-            for (int64_t t = 0; t < taps; t++)
-                for (int64_t o = from; o < end; o++)
-                    *to++ = layer->weight[o * taps + t];
-        }
+    p->blocks = kernel->block_count(c->out_channels / c->groups, axis[1].out, axis[2].out);
+    p->weight = (float *)(p->row_taps + row_tap_count(c, threads));
+    packing work = {layer, p};
+    vox_spread(threads, c->groups * p->blocks, pack_block, &work);
     *prepared = p;
     return VOX_OK;
 }
@@ -162,36 +174,36 @@ static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int t
 /* ---- Computing ---- */
 
 /* Output planes are cut into units: a run of rows of one plane, and all blocks of channels or some
- * of them. The blocks of a unit pass over the same piece of input one after the other, so it should
- * fit the second-level cache with its weights; and there should be units enough for the threads to
- * share them evenly. */
+ * of them. The blocks of a unit pass over the same piece of input one after the other, and the next
+ * unit takes the same weights to the next plane; so each of the two should fit a share of the
+ * second-level cache. And there should be units enough for the threads to share them evenly. */
 typedef struct cut {
     int64_t rows, pieces;  /* rows of a unit, units in a plane's height */
     int64_t blocks, parts; /* blocks of a unit, units of one piece */
 } cut;
 
-enum { PIECE_BYTES = 768 << 10, UNITS_PER_THREAD = 6 };
+enum { PIECE_BYTES = 768 << 10, WEIGHT_BYTES = 512 << 10, UNITS_PER_THREAD = 6, FEW_ROWS = 8 };
 
-static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks) {
-    const vox_axis *h = &w->axis[1];
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+/* `blocks` blocks, whose weights are `weight_bytes`, over `channels` input channels. */
+static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int64_t weight_bytes) {
+    const int64_t height = w->axis[1].out;
     const int64_t row_bytes =
-        channels * w->axis[0].kernel * h->stride * w->row_stride * (int64_t)sizeof(float);
+        channels * w->axis[0].kernel * w->axis[1].stride * w->row_stride * (int64_t)sizeof(float);
     const int64_t wanted = UNITS_PER_THREAD * w->threads;
-    cut c = {.blocks = blocks, .parts = 1};
-    c.rows = vox_min(vox_max(PIECE_BYTES / row_bytes, 8), h->out);
-    c.pieces = (h->out + c.rows - 1) / c.rows;
-    if (w->count * c.pieces < wanted) {
-        /* Shorter pieces, down to a few rows that share their input. */
-        const int64_t pieces = vox_min((wanted + w->count - 1) / w->count, (h->out + 7) / 8);
-        c.pieces = vox_max(c.pieces, pieces);
-    }
-    if (w->count * c.pieces < wanted) {
-        c.parts = vox_min((wanted + w->count * c.pieces - 1) / (w->count * c.pieces), blocks);
-        c.blocks = (blocks + c.parts - 1) / c.parts;
-        c.parts = (blocks + c.blocks - 1) / c.blocks;
-    }
-    c.rows = (h->out + c.pieces - 1) / c.pieces;
-    c.pieces = (h->out + c.rows - 1) / c.rows;
+    int64_t parts = vox_min(ceil_div(weight_bytes, WEIGHT_BYTES), blocks);
+    int64_t pieces = ceil_div(height, vox_max(PIECE_BYTES / row_bytes, FEW_ROWS));
+    if (w->count * parts * pieces < wanted) /* shorter pieces, of rows that share their input */
+        pieces = vox_max(pieces,
+                         vox_min(ceil_div(wanted, w->count * parts), ceil_div(height, FEW_ROWS)));
+    if (w->count * parts * pieces < wanted)
+        parts = vox_min(ceil_div(wanted, w->count * pieces), blocks);
+    cut c = {.rows = ceil_div(height, pieces), .blocks = ceil_div(blocks, parts)};
+    c.pieces = ceil_div(height, c.rows);
+    c.parts = ceil_div(blocks, c.blocks);
     return c;
 }
 
@@ -257,7 +269,7 @@ static void conv_window(const vox_layer *l, void *prepared, const vox_window *w)
     const vox_conv3d *c = &layer->conv;
     packed *p = prepared;
     work k = {layer, p, w, c->groups * p->blocks, {0}};
-    k.cut = cut_planes(w, c->in_channels / c->groups, k.blocks);
+    k.cut = cut_planes(w, c->in_channels / c->groups, k.blocks, weight_bytes(c));
     vox_spread(w->threads, w->count * k.cut.pieces * k.cut.parts, run_unit, &k);
 }
 

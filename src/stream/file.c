@@ -61,6 +61,11 @@ int vox_fd_open(const char *path, int flags, unsigned mode) {
     return fd;
 }
 
+void vox_fd_sync_begin(int fd, int64_t offset, int64_t bytes) {
+    (void)!sync_file_range(fd, offset, bytes,
+                           SYNC_FILE_RANGE_WRITE); /* an error comes again there */
+}
+
 int vox_fd_sync(int fd) {
     int r;
     do

@@ -16,6 +16,8 @@ int vox_fd_write_at(int fd, const void *buf, int64_t bytes, int64_t offset);
 int vox_fd_read_at(int fd, void *buf, int64_t bytes, int64_t offset, int64_t *got);
 /* open(2) with O_CLOEXEC; a descriptor, or -1 with errno. */
 int vox_fd_open(const char *path, int flags, unsigned mode);
+/* Asks the system to begin with what vox_fd_sync will wait for; does not wait. */
+void vox_fd_sync_begin(int fd, int64_t offset, int64_t bytes);
 /* fsync(2) where the descriptor is of a kind that can be synced. 0, or errno. */
 int vox_fd_sync(int fd);
 

@@ -1,15 +1,14 @@
 /* readahead.c - a thread that fills a ring of bytes ahead of its reader. */
 #include "stream/readahead.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include "stream/thread.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     RING_BYTES = 2 << 20,
     PIECE_BYTES = RING_BYTES / 8, /* the most that is filled in one go */
-    STACK_BYTES = 512 << 10,
 };
 
 struct vox_readahead {
@@ -58,22 +57,6 @@ static void *run(void *argument) {
     return NULL;
 }
 
-/* The program's signal handlers belong to its own threads. */
-static int start_thread(vox_readahead *r) {
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    int failed = pthread_attr_init(&attributes);
-    if (failed)
-        return failed;
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(&r->thread, &attributes, run, r);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return failed;
-}
-
 vox_readahead *vox_readahead_start(vox_fill fill, void *user, vox_error *err) {
     vox_readahead *r = vox_alloc(1, sizeof *r, "read-ahead", err);
     if (!r)
@@ -83,7 +66,7 @@ vox_readahead *vox_readahead_start(vox_fill fill, void *user, vox_error *err) {
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->bytes_came, NULL);
     pthread_cond_init(&r->room_came, NULL);
-    int failed = start_thread(r);
+    int failed = vox_thread_start(&r->thread, run, r);
     if (failed) {
         vox_fail(err, VOX_ERR_RESOURCE, "read-ahead: no thread could be started: %s",
                  strerror(failed));
@@ -136,5 +119,5 @@ void vox_readahead_stop(vox_readahead *r) {
 }
 
 int64_t vox_readahead_memory(void) {
-    return (int64_t)sizeof(vox_readahead) + VOX_ALIGN + STACK_BYTES;
+    return (int64_t)sizeof(vox_readahead) + VOX_ALIGN + VOX_THREAD_STACK_BYTES;
 }

@@ -14,7 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINKS_FOLLOWED_MOST = 40 }; /* as many as Linux follows */
+enum {
+    LINKS_FOLLOWED_MOST = 40, /* as many as Linux follows */
+    SYNC_BYTES = 8 << 20,     /* that the disk is asked to take at a time */
+};
 
 struct vox_sink {
     char *path;
@@ -22,9 +25,10 @@ struct vox_sink {
     const char *name; /* for messages */
     char *target;     /* the path with symbolic links followed; NULL where written directly */
     bool force;
-    vox_temporary temporary; /* .path NULL: written directly, or published */
-    int fd;                  /* -1: closed */
-    vox_gzip *gzip;          /* NULL: as it comes */
+    vox_temporary temporary;  /* .path NULL: written directly, or published */
+    int fd;                   /* -1: closed */
+    int64_t written, syncing; /* bytes so far; those that the disk has been asked to take */
+    vox_gzip *gzip;           /* NULL: as it comes */
 };
 
 static vox_status fail_errno(const vox_sink *s, const char *what, int number, vox_error *err) {
@@ -133,7 +137,15 @@ static vox_status open_target(vox_sink *s, vox_error *err) {
 static vox_status put(void *user, const void *buf, int64_t bytes, vox_error *err) {
     vox_sink *s = user;
     int failed = vox_fd_write(s->fd, buf, bytes);
-    return failed ? fail_errno(s, "cannot be written", failed, err) : VOX_OK;
+    if (failed)
+        return fail_errno(s, "cannot be written", failed, err);
+    /* Closing waits for the disk: the more of it has happened by then, the better. */
+    s->written += bytes;
+    if (s->temporary.path && s->written - s->syncing >= SYNC_BYTES) {
+        vox_fd_sync_begin(s->fd, s->syncing, s->written - s->syncing);
+        s->syncing = s->written;
+    }
+    return VOX_OK;
 }
 
 vox_sink *vox_sink_open(const char *path, const vox_sink_options *o, vox_error *err) {

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 dice dice_new(uint64_t seed) {
     return (dice){seed * 0x9e3779b97f4a7c15u + 0x1234567u};
@@ -96,4 +97,12 @@ vox_chain *conv_case_chain(const conv_case *c) {
     cr_assert_not_null(chain);
     cr_assert_eq(vox_chain_conv3d(chain, &c->conv, c->w, c->b, &err), VOX_OK, "%s", err.message);
     return chain;
+}
+
+struct criterion_test_params isa_params(void) {
+    static isa_name names[8];
+    size_t count = 0;
+    for (const char *const *n = vox_isa_available(); *n; n++)
+        strcpy(names[count++].text, *n);
+    return cr_make_param_array(isa_name, names, count);
 }

@@ -5,6 +5,9 @@
 #include "reference/reference.h"
 #include "voxconv.h"
 
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+
 /* A small generator of our own (xorshift64*, Vigna 2016), so that a case is the same on every
  * machine. */
 typedef struct dice {
@@ -26,6 +29,12 @@ conv_case conv_case_new(uint64_t seed);
 void conv_case_free(conv_case *c);
 /* A chain of this one layer. */
 vox_chain *conv_case_chain(const conv_case *c);
+
+/* One parameter per instruction set that the machine has. */
+typedef struct isa_name {
+    char text[16];
+} isa_name;
+struct criterion_test_params isa_params(void);
 
 float *random_values(dice *d, int64_t count);
 int64_t product(const int64_t *extent, int n);

@@ -4,28 +4,14 @@
 #include "cases.h"
 
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CASES = 60 };
 
-typedef struct isa_name {
-    char text[16];
-} isa_name;
-
-/* One parameter per instruction set that the machine has. */
-static struct criterion_test_params isa_names(void) {
-    static isa_name names[8];
-    size_t count = 0;
-    for (const char *const *n = vox_isa_available(); *n; n++)
-        strcpy(names[count++].text, *n);
-    return cr_make_param_array(isa_name, names, count);
-}
-
 ParameterizedTestParameters(kernel, equals_fused_reference) {
-    return isa_names();
+    return isa_params();
 }
 
 ParameterizedTest(isa_name *isa, kernel, equals_fused_reference) {
@@ -53,7 +39,7 @@ ParameterizedTest(isa_name *isa, kernel, equals_fused_reference) {
  * on the numbers where an emulation would go wrong first: halfway cases, cancellation, subnormals,
  * overflow. */
 ParameterizedTestParameters(kernel, multiply_add_is_fused) {
-    return isa_names();
+    return isa_params();
 }
 
 ParameterizedTest(isa_name *isa, kernel, multiply_add_is_fused) {

@@ -1,0 +1,201 @@
+/* test_kernel_guards.c - the kernel by itself, every variant: every size of block, row and kernel
+ * that chooses another tile. Inputs, weights, biases and outputs lie between pages that may not be
+ * touched, once against the one behind and once against the one in front. The expected values are
+ * those of kernel.h's definition, by libm's fmaf. */
+#include "cases.h"
+#include "kernel/kernel.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { CASES = 1200, PLANES = 3, MAX_ROWS = 14, MAX_SPAN = 7 };
+
+/* ---- Memory between guard pages ---- */
+
+typedef struct guarded {
+    char *map;
+    size_t mapped;
+    float *data;
+} guarded;
+
+static guarded guarded_new(int64_t count, bool at_end) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = (size_t)count * sizeof(float);
+    const size_t inner = (bytes + page - 1) / page * page;
+    guarded g = {.mapped = inner + 2 * page};
+    g.map = mmap(NULL, g.mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert(g.map != MAP_FAILED);
+    cr_assert_eq(mprotect(g.map + page, inner, PROT_READ | PROT_WRITE), 0);
+    g.data = (float *)(void *)(g.map + page + (at_end ? inner - bytes : 0));
+    return g;
+}
+
+static guarded guarded_values(dice *d, int64_t count, int64_t slack, bool at_end) {
+    guarded g = guarded_new(count + slack, at_end);
+    for (int64_t i = 0; i < count; i++)
+        g.data[i] = dice_value(d);
+    return g;
+}
+
+static void guarded_free(guarded *g) {
+    munmap(g->map, g->mapped);
+}
+
+/* ---- A job ---- */
+
+typedef struct problem {
+    int64_t in_channels, out_channels, kernel[3], row_stride, dilation[2]; /* H, W */
+    int64_t rows, columns, blocks;
+    int64_t row_length, plane_rows;
+    bool present[PLANES];
+} problem;
+
+static problem problem_new(dice *d, const vox_kernel *kernel) {
+    static const int64_t extent[] = {1, 2, 3, 3, 3, 5, 7};
+    problem p = {.in_channels = dice_between(d, 1, 3),
+                 .out_channels = dice_between(d, 0, 2) ? dice_between(d, 1, 30) : 1,
+                 .kernel = {dice_between(d, 1, PLANES), extent[dice_between(d, 0, 6)],
+                            extent[dice_between(d, 0, 6)]},
+                 .row_stride = dice_between(d, 1, 2),
+                 .dilation = {dice_between(d, 1, 2), dice_between(d, 1, 3)},
+                 .rows = dice_between(d, 1, MAX_ROWS),
+                 .columns = dice_between(d, 1, 100)};
+    p.blocks = kernel->block_count(p.out_channels, p.rows, p.columns);
+    p.row_length = p.columns + (p.kernel[2] - 1) * p.dilation[1];
+    p.plane_rows = (p.rows - 1) * p.row_stride + (p.kernel[1] - 1) * p.dilation[0] + 1;
+    for (int i = 0; i < PLANES; i++)
+        p.present[i] = dice_between(d, 0, 4) > 0;
+    return p;
+}
+
+static int64_t taps(const problem *p) {
+    return p->in_channels * product(p->kernel, 3);
+}
+
+/* Index of weight (tap, channel o) as kernel.h packs them. */
+static int64_t packed(const problem *p, int64_t tap, int64_t o) {
+    int64_t b = 0;
+    while (p->out_channels * (b + 1) / p->blocks <= o)
+        b++;
+    const int64_t first = p->out_channels * b / p->blocks;
+    const int64_t block = p->out_channels * (b + 1) / p->blocks - first;
+    return first * taps(p) + tap * block + o - first;
+}
+
+static float expected(const problem *p, const guarded plane[PLANES], const float *w, float sum,
+                      int64_t o, int64_t row, int64_t column) {
+    int64_t tap = 0;
+    for (int64_t c = 0; c < p->in_channels; c++)
+        for (int64_t d = 0; d < p->kernel[0]; d++)
+            for (int64_t h = 0; h < p->kernel[1]; h++)
+                for (int64_t k = 0; k < p->kernel[2]; k++, tap++) {
+                    const int64_t q = row * p->row_stride + h * p->dilation[0];
+                    const int64_t i =
+                        (c * p->plane_rows + q) * p->row_length + column + k * p->dilation[1];
+                    if (p->present[d])
+                        sum = fmaf(plane[d].data[i], w[packed(p, tap, o)], sum);
+                }
+    return sum;
+}
+
+static void run_and_compare(const vox_kernel *kernel, uint64_t seed, bool at_end) {
+    dice d = dice_new(seed);
+    const problem p = problem_new(&d, kernel);
+    const int64_t plane_count = p.in_channels * p.plane_rows * p.row_length;
+    guarded plane[PLANES];
+    const float *planes[PLANES];
+    /* What the kernel may read beyond the last input: kernel.h, `columns`. */
+    for (int i = 0; i < PLANES; i++) {
+        plane[i] = guarded_values(&d, plane_count, VOX_KERNEL_MAX_VECTOR - 1, at_end);
+        planes[i] = p.present[i] ? plane[i].data : NULL;
+    }
+    guarded w = guarded_values(&d, p.out_channels * taps(&p), 0, at_end);
+    guarded bias = guarded_values(&d, p.out_channels, 0, at_end);
+    guarded out = guarded_new(p.out_channels * p.rows * p.columns, at_end);
+    vox_row_tap row_taps[PLANES * MAX_SPAN];
+    int64_t row_offset[MAX_SPAN], column_offset[MAX_SPAN];
+    for (int64_t k = 0; k < MAX_SPAN; k++) {
+        row_offset[k] = k * p.dilation[0] * p.row_length;
+        column_offset[k] = k * p.dilation[1];
+    }
+    for (int64_t b = 0; b < p.blocks; b++) {
+        const int64_t first = p.out_channels * b / p.blocks;
+        const vox_kernel_job job = {
+            .planes = planes,
+            .in_channel_stride = p.plane_rows * p.row_length,
+            .in_row_step = p.row_stride * p.row_length,
+            .row_offset = row_offset,
+            .column_offset = column_offset,
+            .in_channels = p.in_channels,
+            .kernel_size = {p.kernel[0], p.kernel[1], p.kernel[2]},
+            .block = (int)(p.out_channels * (b + 1) / p.blocks - first),
+            .weight = w.data + first * taps(&p),
+            .bias = bias.data + first,
+            .out = out.data + first * p.rows * p.columns,
+            .out_channel_stride = p.rows * p.columns,
+            .out_row_stride = p.columns,
+            .rows = p.rows,
+            .columns = p.columns,
+            .row_taps = row_taps,
+        };
+        kernel->run(&job);
+    }
+    for (int64_t o = 0; o < p.out_channels; o++)
+        for (int64_t r = 0; r < p.rows; r++)
+            for (int64_t k = 0; k < p.columns; k++) {
+                const float y = out.data[(o * p.rows + r) * p.columns + k];
+                const float e = expected(&p, plane, w.data, bias.data[o], o, r, k);
+                cr_assert(y == e, "%s, seed %d, channel %d, row %d, column %d: %a instead of %a",
+                          kernel->name, (int)seed, (int)o, (int)r, (int)k, (double)y, (double)e);
+            }
+    for (int i = 0; i < PLANES; i++)
+        guarded_free(&plane[i]);
+    guarded_free(&w);
+    guarded_free(&bias);
+    guarded_free(&out);
+}
+
+ParameterizedTestParameters(kernel, stays_within_its_buffers) {
+    return isa_params();
+}
+
+ParameterizedTest(isa_name *isa, kernel, stays_within_its_buffers, .timeout = 300) {
+    vox_error err = {0};
+    cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
+    const vox_kernel *kernel = vox_kernel_active(&err);
+    cr_assert_not_null(kernel);
+    for (uint64_t seed = 0; seed < CASES; seed++)
+        run_and_compare(kernel, seed, seed % 2);
+}
+
+/* Row copies and row scalings, which have loops of their own for the rest of a row. */
+ParameterizedTestParameters(kernel, rows_stay_within_their_buffers) {
+    return isa_params();
+}
+
+ParameterizedTest(isa_name *isa, kernel, rows_stay_within_their_buffers) {
+    vox_error err = {0};
+    cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
+    const vox_kernel *kernel = vox_kernel_active(&err);
+    for (int64_t n = 1; n <= 70; n++)
+        for (int at_end = 0; at_end < 2; at_end++) {
+            dice d = dice_new((uint64_t)n);
+            guarded from = guarded_values(&d, n, 0, at_end), to = guarded_new(n, at_end);
+            from.data[n / 2] = -NAN;
+            kernel->copy_row(to.data, from.data, n);
+            for (int64_t i = 0; i < n; i++)
+                cr_assert(i == n / 2 ? isnan(to.data[i]) : to.data[i] == from.data[i]);
+            const float machine_nan = vox_machine_nan();
+            cr_assert_eq(memcmp(&to.data[n / 2], &machine_nan, sizeof machine_nan), 0);
+            from.data[n / 2] = 2;
+            kernel->copy_row(to.data, from.data, n);
+            kernel->scale_row(to.data, n, 1.5f, -0.25f);
+            for (int64_t i = 0; i < n; i++)
+                cr_assert_eq(to.data[i], fmaf(from.data[i], 1.5f, -0.25f));
+            guarded_free(&from);
+            guarded_free(&to);
+        }
+}

@@ -234,7 +234,7 @@ TILES(12)
 static tile_function *const tiles[2][MAX_BLOCK][MAX_VECTORS][MAX_VECTORS] = {TABLE(tile_),
                                                                              TABLE(tile3_)};
 
-/* Kernels of any size, and of 3x3, 5 and 7 rows where the whole band meets the input. */
+/* Kernels of any size, and of 3x3, 5 and 7 rows. */
 #define SHARED(r, v)                                                                               \
     static void shared_##r##_##v(const vox_kernel_job *job, const place *at) {                     \
         if (v <= SHARED_VECTORS)                                                                   \
@@ -415,14 +415,14 @@ static void run_shared(const vox_kernel_job *job, int64_t vectors, int last) {
         const int64_t rows = vox_min(SHARED_ROWS, job->rows - r);
         const int64_t top = job->row_origin + r * job->row_stride;
         place at = {0};
-        clip_taps(job, top, top, rows + kh - 1, job->row_stride, &at);
-        const bool whole = at.kh == 0 && at.kh_end == rows + kh - 1;
+        if (!sized) /* a band that looks at every row is faster than one that asks */
+            clip_taps(job, top, top, rows + kh - 1, job->row_stride, &at);
         for (int64_t t = 0; t < count; t++) {
             const int64_t first = vectors * t / count, end = vectors * (t + 1) / count;
             at.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH;
             at.out = job->out + r * job->out_row_stride + first * VEC_WIDTH;
             at.last = end == vectors ? last : VEC_WIDTH;
-            shared_tiles[rows - 1][end - first - 1][whole ? sized : 0](job, &at);
+            shared_tiles[rows - 1][end - first - 1][sized](job, &at);
         }
     }
 }

@@ -8,7 +8,8 @@ make deps       install the packages that building, demo and tests need (Debian)
 make asan       the whole test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 make oracle     compare random layers with torch, scipy and nibabel
 make bigmem     filter a 4 GB volume and measure its peak memory (needs 15 GB of disk, minutes)
-make bench      measure the speed
+make bench      measure the speed of layers beside others' (make bench-deps installs those)
+make bench-e2e  measure whole commands beside others'
 make lint       clang-format, clang-tidy, cppcheck, shellcheck
 make samples    write data/samples/ again
 make install    to DESTDIR and PREFIX ($(PREFIX)): command, library, header, pkg-config file, man pages

@@ -3,6 +3,7 @@
 
 For every problem the programs take turns for several rounds, so that a machine that is busy for a while is busy for
 all of them. A cell is the median of all runs in ms; the ratio is the median over rounds of (faster peer / voxconv).
+The limits (FMA peak, copy bandwidth) are measured before every run of ours; the shares are those of their largest.
 Peers that are not installed are left out and named (make bench-deps brings them).
 """
 import argparse
@@ -67,8 +68,9 @@ def main():
     problems = args.problem or open(f"{HERE}/problems.txt").read().split()
     others = peers(os.path.abspath(args.node_modules))
     header = ["problem", "voxconv"] + [p.name for p in others] + ["ratio", "peak", "copy"]
-    print(("{:<34}" + "{:>12}" * (len(header) - 1)).format(*header))
-    logs = []
+    line_format = "{:<34}" + "{:>12}" * (len(header) - 1)
+    print(line_format.format(*header))
+    rows, logs = [], []
     env = dict({"GOMP_SPINCOUNT": "2000"}, **os.environ)  # as the command sets it for itself
     for text in problems:
         times = {name: [] for name in ["voxconv"] + [p.name for p in others]}
@@ -83,15 +85,21 @@ def main():
                 times[peer.name].append(statistics.median(peer.run(parse(text, args.threads, args.repeat))))
             if others:
                 ratios.append(min(times[p.name][-1] for p in others) / times["voxconv"][-1])
+        logs.append(math.log(statistics.median(ratios)) if ratios else 0)
         cells = [f"{statistics.median(t):.2f}" for t in times.values()]
-        ratio = statistics.median(ratios) if ratios else float("nan")
-        logs.append(math.log(ratio) if ratios else 0)
-        shares = [f"{100 * statistics.median(o[k] for o in ours):.0f}%" for k in ("peak_share", "copy_share")]
-        print(("{:<34}" + "{:>12}" * (len(header) - 1)).format(text, *cells, f"{ratio:.2f}", *shares), flush=True)
+        rows.append((text, cells, f"{math.exp(logs[-1]):.2f}" if ratios else "-", ours))
+        print(line_format.format(text, *cells, rows[-1][2], "", "").rstrip(), flush=True)
+    peak = max(o["peak_gflops"] for row in rows for o in row[3])
+    copy = max(o["copy_gbytes"] for row in rows for o in row[3])
+    print(f"\nshares of the largest limits that were measured: FMA peak {peak:.0f} GFLOP/s, copy {copy:.0f} GB/s "
+          f"({args.threads} threads, {rows[0][3][0]['isa']})")
+    for text, cells, ratio, ours in rows:
+        # copy_share is of the bandwidth of its own run
+        shares = [statistics.median(o["gflops"] for o in ours) / peak,
+                  statistics.median(o["copy_share"] * o["copy_gbytes"] for o in ours) / copy]
+        print(line_format.format(text, *cells, ratio, *(f"{100 * share:.0f}%" for share in shares)))
     if others:
-        print(f"geometric mean of the ratios: {math.exp(sum(logs) / len(logs)):.2f} "
-              f"({args.threads} threads, {ours[0]['isa']}, FMA peak {ours[0]['peak_gflops']:.0f} GFLOP/s, "
-              f"copy {ours[0]['copy_gbytes']:.0f} GB/s)")
+        print(f"geometric mean of the ratios: {math.exp(sum(logs) / len(logs)):.2f}")
 
 
 if __name__ == "__main__":

@@ -259,9 +259,9 @@ static void arrive_rows(void *user, int64_t unit, int thread) {
     const int64_t d = a->from + unit % a->count, first = unit / a->count * UNIT_ROWS;
     const int64_t end = vox_min(first + UNIT_ROWS, s->in[2]), before = s->axis[2].before;
     const int64_t columns = s->in[3];
-    const bool row_layers = s->rows != s->rows_end;
-    float *scratch = s->phases > 1 ? s->scratch + thread * scratch_floats(s) : NULL;
-    if (a->x && (row_layers || s->phases == 1))
+    const bool row_layers = s->rows != s->rows_end, split = s->phases > 1;
+    float *scratch = split ? s->scratch + thread * scratch_floats(s) : NULL;
+    if (a->x && (row_layers || !split))
         for (int64_t c = 0; c < s->in[0]; c++)
             for (int64_t r = first; r < end; r++)
                 s->kernel->copy_row(vox_plane_row(&s->ring, c, d, r), vox_dense_row(a->x, c, d, r),
@@ -270,12 +270,12 @@ static void arrive_rows(void *user, int64_t unit, int thread) {
         for (const vox_layer *l = s->rows; l != s->rows_end; l = l->next)
             l->class->row(l, vox_plane_row(&s->ring, 0, d, r), s->ring.channel_stride, s->in[0],
                           columns);
-    if (!s->window || (s->phases == 1 && s->axis[2].mode == VOX_PAD_ZEROS))
+    if (!s->window || (!split && s->axis[2].mode == VOX_PAD_ZEROS))
         return;
     for (int64_t c = 0; c < s->in[0]; c++)
         for (int64_t r = first; r < end; r++) {
             float *padded = vox_plane_row(&s->ring, c, d, r) - before;
-            if (s->phases == 1) {
+            if (!split) {
                 pad_row(s, padded);
                 continue;
             }

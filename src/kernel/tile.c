@@ -135,24 +135,34 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
 
 enum { SHARED_ROWS = 6, SHARED_VECTORS = VEC_ACCUMULATORS / SHARED_ROWS };
 
-/* One input row into output rows [low, high), which meet it at successive taps along H; `weight` is
- * that of output row 0. */
+/* One input row at one tap along W into output rows [low, high), which meet it at successive taps
+ * along H: `weight` is that of output row 0, the next row's lies kw in front of it. */
+INLINE void shared_tap(const float *x, const float *weight, int64_t kw, const int low,
+                       const int high, const int rows, const int vectors,
+                       vec acc[SHARED_ROWS][MAX_VECTORS]) {
+    vec input[MAX_VECTORS];
+    x = one_address(x);
+    UNROLL for (int n = 0; n < vectors; n++) input[n] = vec_load(x + n * VEC_WIDTH);
+    UNROLL for (int r = 0; r < rows; r++) {
+        if (r < low || r >= high)
+            continue;
+        vec tap = vec_broadcast(weight[-r * kw]);
+        UNROLL for (int n = 0; n < vectors; n++) acc[r][n] = vec_fmadd(input[n], tap, acc[r][n]);
+    }
+}
+
 INLINE void shared_row(const vox_kernel_job *job, const float *row, const float *weight,
                        const int low, const int high, const int rows, const int vectors,
                        const int kw_constant, vec acc[SHARED_ROWS][MAX_VECTORS]) {
-    const int64_t kw = kw_constant ? kw_constant : job->kernel_size[2];
+    const int64_t *const column = job->column_offset;
     weight = one_address(weight);
-    UNROLL for (int64_t w = 0; w < kw; w++) {
-        const float *x = one_address(row + job->column_offset[w]);
-        vec input[MAX_VECTORS];
-        UNROLL for (int n = 0; n < vectors; n++) input[n] = vec_load(x + n * VEC_WIDTH);
-        UNROLL for (int r = 0; r < rows; r++) {
-            if (r < low || r >= high)
-                continue;
-            vec tap = vec_broadcast(weight[w - r * kw]);
-            UNROLL for (int n = 0; n < vectors; n++) acc[r][n] =
-                vec_fmadd(input[n], tap, acc[r][n]);
-        }
+    if (kw_constant) {
+        UNROLL for (int w = 0; w < kw_constant; w++)
+            shared_tap(row + column[w], weight + w, kw_constant, low, high, rows, vectors, acc);
+    } else {
+        for (int64_t w = 0; w < job->kernel_size[2]; w++)
+            shared_tap(row + column[w], weight + w, job->kernel_size[2], low, high, rows, vectors,
+                       acc);
     }
 }
 

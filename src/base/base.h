@@ -38,9 +38,8 @@ static inline int64_t vox_max(int64_t a, int64_t b) {
 
 enum { VOX_ALIGN = 64 };
 
-/* count * size bytes, zeroed, on a 64-byte border. NULL with
- * VOX_ERR_RESOURCE (message: `what` and the bytes) where the product overflows or memory is short.
- * Freed with free(). */
+/* count * size bytes, zeroed, on a 64-byte border. NULL with VOX_ERR_RESOURCE (message: `what` and
+ * the bytes) where the product overflows or memory is short. Freed with free(). */
 void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err);
 /* The same without the zeros, for large memory that is about to be written. */
 void *vox_alloc_uncleared(int64_t count, size_t size, const char *what, vox_error *err);

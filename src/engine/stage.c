@@ -136,6 +136,11 @@ int64_t vox_stage_table_bytes(const vox_stage *s) {
 
 /* ---- Start: memory ---- */
 
+/* Padded row 0 of channel 0 in a slot. */
+static float *padded_slot(const vox_stage *s, int64_t slot) {
+    return s->memory + s->lead + slot * s->ring.slot_stride;
+}
+
 static void fill(float *to, int64_t count, float value) {
 #pragma omp simd
     for (int64_t i = 0; i < count; i++)
@@ -155,8 +160,8 @@ static void clear_row(void *user, int64_t row, int thread) {
     (void)thread;
     for (int64_t slot = 0; slot < slots_held(s); slot++)
         for (int64_t c = 0; c < s->in[0]; c++) {
-            float *padded = s->memory + s->lead + slot * s->ring.slot_stride +
-                            c * s->ring.channel_stride + row * s->ring.row_stride;
+            float *padded =
+                padded_slot(s, slot) + c * s->ring.channel_stride + row * s->ring.row_stride;
             fill(padded, w->before, s->window->fill);
             fill(padded + end, row_end - end, s->window->fill);
         }
@@ -174,13 +179,13 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     s->scratch = vox_alloc(s->threads * scratch_floats(s), sizeof(float), "rows", err);
     if (!s->memory || !s->scratch)
         return VOX_ERR_RESOURCE;
-    s->ring.data = s->memory + s->lead + h->before * s->ring.row_stride + w->before;
+    s->ring.data = padded_slot(s, 0) + h->before * s->ring.row_stride + w->before;
     if (!s->window)
         return VOX_OK;
     vox_spread(s->threads, s->padded_rows, clear_row, s);
     fill(s->memory + ring_floats(s) - VOX_KERNEL_MAX_VECTOR, VOX_KERNEL_MAX_VECTOR, 0);
     if (s->window->needs_zero_planes)
-        fill(s->memory + s->ring.slots * s->ring.slot_stride, s->ring.slot_stride, s->window->fill);
+        fill(padded_slot(s, s->ring.slots), s->ring.slot_stride, s->window->fill);
     s->planes = vox_alloc(plane_pointers(s), sizeof *s->planes, "plane table", err);
     s->row_offset = vox_alloc(h->kernel, sizeof(int64_t), "row table", err);
     s->column_offset = vox_alloc(w->kernel, sizeof(int64_t), "column table", err);
@@ -333,7 +338,7 @@ static void point_planes(vox_stage *s, int64_t first, int64_t count) {
             int64_t d = vox_axis_source(a, o * a->stride - a->before + k * a->dilation);
             int64_t slot = d < 0 ? s->ring.slots : d % s->ring.slots;
             bool skip = d < 0 && !s->window->needs_zero_planes;
-            *p++ = skip ? NULL : s->memory + s->lead + slot * s->ring.slot_stride;
+            *p++ = skip ? NULL : padded_slot(s, slot);
         }
 }
 

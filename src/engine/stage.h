@@ -24,7 +24,7 @@ struct vox_stage {
     bool external; /* the sink's: somebody else's memory */
     float *memory;
     int64_t padded_rows, padded_columns, phases, phase_length;
-    int64_t lead;   /* floats of a row before its padding */
+    int64_t lead;   /* floats of the memory before its first row */
     float *scratch; /* [threads][padded_columns, rounded up]; for phases */
 
     /* The schedule: output plane o needs input planes up to ready[o], and none before keep[o] is

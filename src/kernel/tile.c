@@ -128,8 +128,7 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
  * where output rows one below the other meet the same input row at successive taps (stride equals
  * dilation), that row, loaded once, serves them all:
  *
- *        input row q, loaded once per kw  -->  output row q at kh 0, row q-1 at kh 1, row q-2 at kh
- * 2
+ *        input row q, loaded once per kw  -->  output rows q at kh 0, q-1 at kh 1, q-2 at kh 2
  *
  * Each output still takes its taps in the order kd, kh, kw, for q only ascends. */
 

@@ -5,6 +5,7 @@
 #include "engine/pipeline.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,4 +170,33 @@ Test(engine, a_failing_sink_stops_the_push) {
     cr_assert_str_eq(err.message, "plane 2: no room");
     vox_pipeline_free(p);
     vox_chain_free(chain);
+}
+
+/* A plane of padding is zeros to its last column, whatever its memory held before: with an infinite
+ * weight above it, 0 * infinity makes all of output plane 0 NaN (IEEE 754). 78 columns and an odd
+ * number of rows leave no gap behind the last voxel of the plane. */
+Test(engine, planes_of_padding_are_zeros_to_the_end) {
+    const int64_t in[5] = {1, 1, 4, 5, 78}, count = 4 * 5 * 78;
+    vox_conv3d conv;
+    vox_conv3d_defaults(&conv);
+    conv.kernel_size[0] = conv.kernel_size[2] = 3;
+    conv.padding_before[0] = conv.padding_before[2] = 1;
+    conv.padding_after[0] = conv.padding_after[2] = 1;
+    float weight[9] = {0}, *x = malloc(count * sizeof *x), *y = malloc(count * sizeof *y);
+    weight[1] = INFINITY; /* kd 0, the middle of kw: for output plane 0, in the padding */
+    for (int64_t i = 0; i < count; i++)
+        x[i] = 1;
+    for (int run = 0; run < 3; run++) { /* later runs find the memory of earlier ones */
+        vox_chain *chain = vox_chain_new(NULL);
+        cr_assert_eq(vox_chain_conv3d(chain, &conv, weight, NULL, NULL), VOX_OK);
+        void *dirt = malloc(1 << 16);
+        memset(dirt, 0x42, 1 << 16);
+        free(dirt);
+        cr_assert_eq(vox_chain_run(chain, x, in, y, 1, NULL), VOX_OK);
+        for (int64_t i = 0; i < 5 * 78; i++)
+            cr_assert(isnan(y[i]), "run %d, voxel %d: %g", run, (int)i, (double)y[i]);
+        vox_chain_free(chain);
+    }
+    free(x);
+    free(y);
 }

@@ -11,11 +11,12 @@ enum { LINE = VOX_ALIGN / sizeof(float) }; /* floats of a cache line */
 
 /* ---- Layout: sizes, and nothing that depends on voxels ---- */
 
-/* Rounds *n floats up to an odd number of cache lines: successive rows and planes then spread over
- * all sets of a cache, where a power of two would pile them up in a few. False where that
- * overflows. */
-static bool odd_lines(int64_t *n) {
-    return vox_mul((*n + LINE - 1) / LINE | 1, LINE, n);
+/* Rounds *n floats up to whole cache lines, and where there are more than a few to an odd number:
+ * successive rows and planes then spread over all sets of a cache, where a power of two would pile
+ * them up in a few. False where that overflows. */
+static bool spread_lines(int64_t *n) {
+    const int64_t few = 4, lines = (*n + LINE - 1) / LINE;
+    return vox_mul(lines > few ? lines | 1 : lines, LINE, n);
 }
 
 /* ready[] and keep[] from the definition, plane by plane; returns the slots that they ask for when
@@ -50,8 +51,8 @@ static vox_status lay_out_rows(vox_stage *s, vox_error *err) {
     /* The first input of a row lies on a cache line: so do the middle taps' of most kernels. */
     s->lead = s->phases == 1 ? vox_round_up(w->before, LINE) - w->before : 0;
     int64_t row, plane, slot, all; /* all: of a ring that holds the whole volume, the worst case */
-    if (!vox_mul(s->phases, s->phase_length, &row) || !odd_lines(&row) ||
-        !vox_mul(row, s->padded_rows, &plane) || !odd_lines(&plane) ||
+    if (!vox_mul(s->phases, s->phase_length, &row) || !spread_lines(&row) ||
+        !vox_mul(row, s->padded_rows, &plane) || !spread_lines(&plane) ||
         !vox_mul(plane, s->in[0], &slot) || !vox_mul(slot, s->in[1] + 1, &all) ||
         !vox_mul(all, sizeof(float), &all))
         return vox_fail(err, VOX_ERR_RESOURCE,

@@ -22,37 +22,44 @@ typedef struct vox_row_tap {
     const float *row, *weight;
 } vox_row_tap;
 
+/* The extents of a job: they decide how it is cut into tiles. */
+typedef struct vox_kernel_shape {
+    int64_t in_channels; /* of the group */
+    int64_t kernel_size[3];
+    int64_t rows, columns;      /* of output */
+    bool skip_first, skip_last; /* the first tap along W of the first column, the last one of the
+                                   last column meet zero padding, and need not be looked at */
+} vox_kernel_shape;
+
 typedef struct vox_kernel_job {
-    const float *const
-        *planes;       /* [kD] the padded plane under each kd, row 0 and column 0 of the padded
-                          channel 0; NULL: a plane of zero padding, which is skipped */
-    int64_t in_offset; /* added to every plane: first channel of the group, first row */
+    vox_kernel_shape shape;
+    /* [kD] the padded plane under each kd, row 0 and column 0 of the padded channel 0; NULL: a
+     * plane of zero padding, which is skipped. Behind the input of the last column the kernel may
+     * read up to VOX_KERNEL_MAX_VECTOR - 1 floats. */
+    const float *const *planes;
+    int64_t in_offset;            /* added to every plane: first channel of the group, first row */
     int64_t in_channel_stride;    /* floats */
     int64_t in_row_step;          /* floats between the inputs of successive output rows */
     const int64_t *row_offset;    /* [kH] floats from the row's input to that of tap kh */
     const int64_t *column_offset; /* [kW] floats to that of tap kw */
-    int64_t in_channels;          /* of the group */
-    int64_t kernel_size[3];
-    int block;           /* output channels, as vox_kernel.block_count cuts them */
-    const float *weight; /* [in_channels][kD][kH][kW][block] */
-    const float *bias;   /* [block] */
-    float *out;          /* the block's first channel, first row */
-    int64_t out_channel_stride, out_row_stride;
-    int64_t rows, columns; /* of output; the kernel may read up to VOX_KERNEL_MAX_VECTOR - 1 floats
-                              past the input of the last column, and writes exactly `columns` */
     /* Rows of zero padding that need not be looked at: output row r meets a row of the input at tap
      * kh where 0 <= row_origin + r*row_stride + kh*row_dilation < row_count. row_count 0: look at
      * all. */
     int64_t row_origin, row_stride, row_dilation, row_count;
+    int block;           /* output channels, as vox_kernel.block_count cuts them */
+    const float *weight; /* [in_channels][kD][kH][kW][block]; the kernel may read up to
+                            VOX_KERNEL_MAX_VECTOR - 1 floats past the last */
+    const float *bias;   /* [block] */
+    float *out; /* the block's first channel, first row; exactly `columns` of a row are written */
+    int64_t out_channel_stride, out_row_stride;
     vox_row_tap *row_taps; /* [kD*kH], for the kernel to write on */
 } vox_kernel_job;
 
 typedef struct vox_kernel {
     const char *name;
     /* Into how many blocks of nearly equal size the output channels of a group are cut best, for
-     * output planes of rows x columns. Block b of n covers channels [out_channels*b/n,
-     * out_channels*(b+1)/n). */
-    int64_t (*block_count)(int64_t out_channels, int64_t rows, int64_t columns);
+     * jobs of this shape. Block b of n covers channels [out_channels*b/n, out_channels*(b+1)/n). */
+    int64_t (*block_count)(int64_t out_channels, const vox_kernel_shape *shape);
     void (*run)(const vox_kernel_job *job);
     /* to[i] = from[i], every NaN vox_machine_nan(), for `columns` values. */
     void (*copy_row)(float *to, const float *from, int64_t columns);

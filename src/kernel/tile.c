@@ -48,6 +48,8 @@ typedef struct place {
     const vox_row_tap *taps, *taps_end; /* the rows of taps that meet the input */
     int kh, kh_end;                     /* shared tiles: taps along H that do */
     int last;                           /* columns of the last vector of a row that exist */
+    bool skip_first, skip_last; /* deep tiles: the first tap of the first column and the last tap of
+                                   the last one meet padding */
 } place;
 
 /* Keeps the compiler from making an address of each column that a tile loads from, for which there
@@ -89,11 +91,12 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
         vec bias = vec_broadcast(job->bias[m]);
         UNROLL for (int n = 0; n < across * down; n++) acc[m][n] = bias;
     }
-    const int64_t kw = kw_constant ? kw_constant : job->kernel_size[2];
+    const int64_t kw = kw_constant ? kw_constant : job->shape.kernel_size[2];
     const int64_t *const column = job->column_offset, row_step = job->in_row_step;
-    const int64_t channel_weights = job->kernel_size[0] * job->kernel_size[1] * kw * block;
+    const int64_t channel_weights =
+        job->shape.kernel_size[0] * job->shape.kernel_size[1] * kw * block;
     int64_t in = at->in, weights = 0;
-    for (int64_t c = 0; c < job->in_channels; c++) {
+    for (int64_t c = 0; c < job->shape.in_channels; c++) {
         for (const vox_row_tap *t = at->taps; t < at->taps_end; t++) {
             const float *row = one_address(t->row + in);
             const float *weight = one_address(t->weight + weights);
@@ -159,9 +162,9 @@ INLINE void shared_row(const vox_kernel_job *job, const float *row, const float 
         UNROLL for (int w = 0; w < kw_constant; w++)
             shared_tap(row + column[w], weight + w, kw_constant, low, high, rows, vectors, acc);
     } else {
-        for (int64_t w = 0; w < job->kernel_size[2]; w++)
-            shared_tap(row + column[w], weight + w, job->kernel_size[2], low, high, rows, vectors,
-                       acc);
+        for (int64_t w = 0; w < job->shape.kernel_size[2]; w++)
+            shared_tap(row + column[w], weight + w, job->shape.kernel_size[2], low, high, rows,
+                       vectors, acc);
     }
 }
 
@@ -173,12 +176,12 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
     UNROLL for (int r = 0; r < rows; r++) {
         UNROLL for (int n = 0; n < vectors; n++) acc[r][n] = vec_broadcast(job->bias[0]);
     }
-    const int kh = kh_constant ? kh_constant : (int)job->kernel_size[1];
-    const int64_t kw = job->kernel_size[2], step = job->in_row_step;
+    const int kh = kh_constant ? kh_constant : (int)job->shape.kernel_size[1];
+    const int64_t kw = job->shape.kernel_size[2], step = job->in_row_step;
     const float *weight = job->weight; /* of the plane */
     int64_t in = at->in;
-    for (int64_t c = 0; c < job->in_channels; c++, in += job->in_channel_stride)
-        for (int64_t d = 0; d < job->kernel_size[0]; d++, weight += kh * kw) {
+    for (int64_t c = 0; c < job->shape.in_channels; c++, in += job->in_channel_stride)
+        for (int64_t d = 0; d < job->shape.kernel_size[0]; d++, weight += kh * kw) {
             if (!job->planes[d])
                 continue;
             const float *row = job->planes[d] + in;
@@ -279,6 +282,114 @@ static tile_function *const shared_tiles[SHARED_ROWS][4][4] = {SHARED_NAMES(1), 
                                                                SHARED_NAMES(3), SHARED_NAMES(4),
                                                                SHARED_NAMES(5), SHARED_NAMES(6)};
 
+/* ---- Output channels in the lanes ----
+ *
+ * Where rows are so short that vectors along W would hang over their ends, or meet the padding in
+ * much of them, a vector is VEC_WIDTH output channels of one voxel. Weights are then loaded as
+ * vectors, and inputs broadcast:
+ *
+ *                     channels 0..15   channels 16..31    one tap (ic, kd, kh, kw):
+ *        column 0        acc 0,0          acc 0,1           load `vectors` vectors of weights,
+ *        column 1        acc 1,0          acc 1,1           broadcast `columns` inputs,
+ *        ...                                                columns*vectors fused multiply-adds
+ */
+
+enum { DEEP_COLUMNS = 12, DEEP_VECTORS = 3 };
+
+/* One tap for columns [low, high). */
+INLINE void deep_tap(const float *x, const float *weight, const int low, const int high,
+                     const int vectors, vec acc[DEEP_COLUMNS][DEEP_VECTORS]) {
+    vec w[DEEP_VECTORS];
+    UNROLL for (int v = 0; v < vectors; v++) w[v] = vec_load(weight + v * VEC_WIDTH);
+    UNROLL for (int i = low; i < high; i++) {
+        vec input = vec_broadcast(x[i]);
+        UNROLL for (int v = 0; v < vectors; v++) acc[i][v] = vec_fmadd(input, w[v], acc[i][v]);
+    }
+}
+
+/* columns, vectors and kw_constant (0: as the job says) are constants of each call. */
+INLINE void deep(const vox_kernel_job *job, const place *at, const int columns, const int vectors,
+                 const int kw_constant) {
+    if (columns * vectors > VEC_ACCUMULATORS)
+        return; /* as in tile() */
+    float value[DEEP_COLUMNS][DEEP_VECTORS * VEC_WIDTH] = {0};
+    vec acc[DEEP_COLUMNS][DEEP_VECTORS];
+    for (int m = 0; m < job->block; m++)
+        value[0][m] = job->bias[m];
+    UNROLL for (int v = 0; v < vectors; v++) {
+        acc[0][v] = vec_load(&value[0][v * VEC_WIDTH]);
+        UNROLL for (int i = 1; i < columns; i++) acc[i][v] = acc[0][v];
+    }
+    const int64_t block = job->block, kw = kw_constant ? kw_constant : job->shape.kernel_size[2];
+    const int64_t *const column = job->column_offset;
+    const int64_t channel_weights =
+        job->shape.kernel_size[0] * job->shape.kernel_size[1] * kw * block;
+    int64_t in = at->in, weights = 0;
+    for (int64_t c = 0; c < job->shape.in_channels; c++) {
+        for (const vox_row_tap *t = at->taps; t < at->taps_end; t++) {
+            const float *row = one_address(t->row + in);
+            const float *weight = one_address(t->weight + weights);
+            if (kw_constant == 3) {
+                __builtin_prefetch(row + job->in_channel_stride);
+                deep_tap(row + column[0], weight, 1, columns, vectors, acc);
+                if (!at->skip_first)
+                    deep_tap(row + column[0], weight, 0, 1, vectors, acc);
+                deep_tap(row + column[1], weight + block, 0, columns, vectors, acc);
+                deep_tap(row + column[2], weight + 2 * block, 0, columns - 1, vectors, acc);
+                if (!at->skip_last)
+                    deep_tap(row + column[2], weight + 2 * block, columns - 1, columns, vectors,
+                             acc);
+            } else {
+                for (int64_t w = 0; w < kw; w++, weight += block)
+                    deep_tap(row + column[w], weight, 0, columns, vectors, acc);
+            }
+        }
+        in += job->in_channel_stride;
+        weights += channel_weights;
+    }
+    UNROLL for (int i = 0; i < columns; i++) {
+        UNROLL for (int v = 0; v < vectors; v++)
+            vec_store(&value[i][v * VEC_WIDTH], positive_zero(acc[i][v]));
+    }
+    for (int m = 0; m < job->block; m++)
+        for (int i = 0; i < columns; i++)
+            at->out[m * job->out_channel_stride + i] = value[i][m];
+}
+
+#define DEEP(c, v)                                                                                 \
+    static void deep_##c##_##v(const vox_kernel_job *job, const place *at) {                       \
+        deep(job, at, c, v, 0);                                                                    \
+    }                                                                                              \
+    static void deep3_##c##_##v(const vox_kernel_job *job, const place *at) {                      \
+        deep(job, at, c, v, 3);                                                                    \
+    }
+#define DEEPS(c) DEEP(c, 1) DEEP(c, 2) DEEP(c, 3)
+#define DEEP_NAMES(t, c)                                                                           \
+    { t##c##_1, t##c##_2, t##c##_3 }
+#define DEEP_TABLE(t)                                                                              \
+    {                                                                                              \
+        DEEP_NAMES(t, 1), DEEP_NAMES(t, 2), DEEP_NAMES(t, 3), DEEP_NAMES(t, 4), DEEP_NAMES(t, 5),  \
+            DEEP_NAMES(t, 6), DEEP_NAMES(t, 7), DEEP_NAMES(t, 8), DEEP_NAMES(t, 9),                \
+            DEEP_NAMES(t, 10), DEEP_NAMES(t, 11), DEEP_NAMES(t, 12)                                \
+    }
+
+DEEPS(1)
+DEEPS(2)
+DEEPS(3)
+DEEPS(4)
+DEEPS(5)
+DEEPS(6)
+DEEPS(7)
+DEEPS(8)
+DEEPS(9)
+DEEPS(10)
+DEEPS(11)
+DEEPS(12)
+
+/* [a kernel of 3 columns][columns - 1][vectors - 1] */
+static tile_function *const deep_tiles[2][DEEP_COLUMNS][DEEP_VECTORS] = {DEEP_TABLE(deep_),
+                                                                         DEEP_TABLE(deep3_)};
+
 /* ---- Which tiles ---- */
 
 /* Time of a tap in tenths of a cycle, measured on a Sapphire Rapids core: two multiply-adds a
@@ -335,25 +446,57 @@ static int64_t band_height(int64_t block, int64_t rows, int64_t vectors, int64_t
     return best;
 }
 
-static int64_t vectors_in(int64_t columns) {
-    return (columns + VEC_WIDTH - 1) / VEC_WIDTH;
+static int64_t vectors_in(int64_t floats) {
+    return (floats + VEC_WIDTH - 1) / VEC_WIDTH;
 }
 
-static int64_t block_count(int64_t out_channels, int64_t rows, int64_t columns) {
-    const int64_t fewest = (out_channels + LARGEST_BLOCK - 1) / LARGEST_BLOCK;
+/* The most columns of a deep tile of `block` channels, and into how many a row is cut. */
+static int64_t deep_count(int64_t block, int64_t columns) {
+    const int64_t most = vox_min(VEC_ACCUMULATORS / vectors_in(block), DEEP_COLUMNS);
+    return (columns + most - 1) / most;
+}
+
+/* Time of a tap over `rows` rows in deep tiles, in the unit of tap_cost; measured likewise. Weights
+ * stream from the second-level cache, and the outputs of a tile are turned from channels into
+ * columns, once for all of its taps. */
+static int64_t deep_cost(int64_t block, const vox_kernel_shape *shape) {
+    const int64_t vectors = vectors_in(block), columns = shape->columns;
+    if (vectors > DEEP_VECTORS)
+        return INT64_MAX;
+    const int64_t count = deep_count(block, columns), row_taps = columns * shape->kernel_size[2];
+    const int64_t taps =
+        shape->in_channels * shape->kernel_size[0] * shape->kernel_size[1] * shape->kernel_size[2];
+    int64_t cost = 0;
+    for (int64_t t = 0; t < count; t++) {
+        const int64_t n = columns * (t + 1) / count - columns * t / count;
+        cost += vox_max(5 * n * vectors + 2 * vectors, 40) + 12 * n * block / taps;
+    }
+    return shape->rows * cost * (row_taps - shape->skip_first - shape->skip_last) / row_taps;
+}
+
+/* Time of a tap over the rows of a block; *deep: in deep tiles. */
+static int64_t block_cost(int64_t block, const vox_kernel_shape *shape, bool *deep) {
+    const int64_t in_lanes = deep_cost(block, shape);
+    int64_t cost = INT64_MAX;
+    if (block <= LARGEST_BLOCK)
+        band_height(block, shape->rows, vectors_in(shape->columns), &cost);
+    *deep = in_lanes < cost;
+    return vox_min(in_lanes, cost);
+}
+
+static int64_t block_count(int64_t out_channels, const vox_kernel_shape *shape) {
+    const int64_t largest = DEEP_VECTORS * VEC_WIDTH;
+    const int64_t fewest = (out_channels + largest - 1) / largest;
+    const int64_t most = 3 * ((out_channels + LARGEST_BLOCK - 1) / LARGEST_BLOCK);
     int64_t best = fewest, best_cost = INT64_MAX;
-    for (int64_t n = fewest; n <= vox_min(out_channels, 3 * fewest); n++) {
-        int64_t cost, small = out_channels / n, large_count = out_channels % n, total = 0;
-        band_height(small, rows, vectors_in(columns), &cost);
-        total = (n - large_count) * cost;
-        if (large_count > 0) {
-            if (small + 1 > LARGEST_BLOCK)
-                continue;
-            band_height(small + 1, rows, vectors_in(columns), &cost);
-            total += large_count * cost;
-        }
-        if (total < best_cost) {
-            best_cost = total;
+    for (int64_t n = fewest; n <= vox_min(out_channels, most); n++) {
+        const int64_t small = out_channels / n, large_count = out_channels % n;
+        bool deep;
+        int64_t cost = (n - large_count) * block_cost(small, shape, &deep);
+        if (large_count > 0)
+            cost += large_count * block_cost(small + 1, shape, &deep);
+        if (cost < best_cost) {
+            best_cost = cost;
             best = n;
         }
     }
@@ -380,26 +523,26 @@ static void clip_taps(const vox_kernel_job *job, int64_t first, int64_t last, in
 /* The rows of taps that at->kh and at->kh_end leave, for the output row that planes and in_offset
  * of the job stand at. */
 static void list_taps(const vox_kernel_job *job, place *at) {
-    const int64_t row_weights = job->kernel_size[2] * job->block;
+    const int64_t row_weights = job->shape.kernel_size[2] * job->block;
     vox_row_tap *t = job->row_taps;
-    for (int64_t d = 0; d < job->kernel_size[0]; d++)
+    for (int64_t d = 0; d < job->shape.kernel_size[0]; d++)
         for (int64_t h = at->kh; job->planes[d] && h < at->kh_end; h++)
             *t++ = (vox_row_tap){job->planes[d] + job->row_offset[h],
-                                 job->weight + (d * job->kernel_size[1] + h) * row_weights};
+                                 job->weight + (d * job->shape.kernel_size[1] + h) * row_weights};
     at->taps = job->row_taps;
     at->taps_end = t;
 }
 
 static void run_tiles(const vox_kernel_job *job, int64_t vectors, int last) {
-    const int three = job->kernel_size[2] == 3;
+    const int three = job->shape.kernel_size[2] == 3;
     int64_t cost, count = 0, counted = 0; /* tiles of a band of `counted` rows */
-    const int64_t height = band_height(job->block, job->rows, vectors, &cost);
+    const int64_t height = band_height(job->block, job->shape.rows, vectors, &cost);
     place at = {.kh_end = -1};
-    for (int64_t r = 0; r < job->rows; r += height) {
-        const int64_t rows = vox_min(height, job->rows - r);
+    for (int64_t r = 0; r < job->shape.rows; r += height) {
+        const int64_t rows = vox_min(height, job->shape.rows - r);
         const int64_t top = job->row_origin + r * job->row_stride;
         const int kh = at.kh, kh_end = at.kh_end;
-        clip_taps(job, top, top + (rows - 1) * job->row_stride, job->kernel_size[1],
+        clip_taps(job, top, top + (rows - 1) * job->row_stride, job->shape.kernel_size[1],
                   job->row_dilation, &at);
         if (at.kh != kh || at.kh_end != kh_end)
             list_taps(job, &at);
@@ -418,10 +561,10 @@ static void run_tiles(const vox_kernel_job *job, int64_t vectors, int last) {
 /* Bands of rows that share their input, cut across into tiles of nearly equal size. */
 static void run_shared(const vox_kernel_job *job, int64_t vectors, int last) {
     const int64_t count = (vectors + SHARED_VECTORS - 1) / SHARED_VECTORS;
-    const int64_t kh = job->kernel_size[1];
-    const int sized = kh == 3 && job->kernel_size[2] == 3 ? 1 : kh == 5 ? 2 : kh == 7 ? 3 : 0;
-    for (int64_t r = 0; r < job->rows; r += SHARED_ROWS) {
-        const int64_t rows = vox_min(SHARED_ROWS, job->rows - r);
+    const int64_t kh = job->shape.kernel_size[1];
+    const int sized = kh == 3 && job->shape.kernel_size[2] == 3 ? 1 : kh == 5 ? 2 : kh == 7 ? 3 : 0;
+    for (int64_t r = 0; r < job->shape.rows; r += SHARED_ROWS) {
+        const int64_t rows = vox_min(SHARED_ROWS, job->shape.rows - r);
         const int64_t top = job->row_origin + r * job->row_stride;
         place at = {0};
         if (!sized) /* a band that looks at every row is faster than one that asks */
@@ -436,14 +579,41 @@ static void run_shared(const vox_kernel_job *job, int64_t vectors, int last) {
     }
 }
 
-static void run(const vox_kernel_job *job) {
-    const int64_t vectors = vectors_in(job->columns);
-    const int last = (int)(job->columns - (vectors - 1) * VEC_WIDTH);
-    if (job->block == 1 && job->kernel_size[1] > 1 && job->row_offset[1] == job->in_row_step) {
-        run_shared(job, vectors, last);
-        return;
+/* Row by row, so that each skips its padding exactly. */
+static void run_deep(const vox_kernel_job *job) {
+    const int vectors = (int)vectors_in(job->block), three = job->shape.kernel_size[2] == 3;
+    const int64_t count = deep_count(job->block, job->shape.columns);
+    place at = {.kh_end = -1};
+    for (int64_t r = 0; r < job->shape.rows; r++) {
+        const int64_t top = job->row_origin + r * job->row_stride;
+        const int kh = at.kh, kh_end = at.kh_end;
+        clip_taps(job, top, top, job->shape.kernel_size[1], job->row_dilation, &at);
+        if (at.kh != kh || at.kh_end != kh_end)
+            list_taps(job, &at);
+        for (int64_t t = 0; t < count; t++) {
+            const int64_t first = job->shape.columns * t / count,
+                          end = job->shape.columns * (t + 1) / count;
+            at.in = job->in_offset + r * job->in_row_step + first;
+            at.out = job->out + r * job->out_row_stride + first;
+            at.skip_first = job->shape.skip_first && first == 0;
+            at.skip_last = job->shape.skip_last && end == job->shape.columns;
+            deep_tiles[three][end - first - 1][vectors - 1](job, &at);
+        }
     }
-    run_tiles(job, vectors, last);
+}
+
+static void run(const vox_kernel_job *job) {
+    const vox_kernel_shape *shape = &job->shape;
+    const int64_t vectors = vectors_in(shape->columns);
+    const int last = (int)(shape->columns - (vectors - 1) * VEC_WIDTH);
+    bool deep;
+    block_cost(job->block, shape, &deep);
+    if (job->block == 1 && shape->kernel_size[1] > 1 && job->row_offset[1] == job->in_row_step)
+        run_shared(job, vectors, last);
+    else if (deep)
+        run_deep(job);
+    else
+        run_tiles(job, vectors, last);
 }
 
 static void copy_row(float *to, const float *from, int64_t columns) {

@@ -104,7 +104,8 @@ typedef struct packed {
     const vox_kernel *kernel;
     int64_t blocks; /* a group */
     float *weight;  /* [out_channel block][in_channels/groups][kD][kH][kW][channel of the block] */
-    vox_row_tap row_taps[]; /* [threads][kD*kH, rounded up]; the weights lie behind */
+    vox_row_tap row_taps[]; /* [threads][kD*kH, rounded up]; the weights lie behind, and zeros for
+                               the kernel to read past the last */
 } packed;
 
 static int64_t tap_count(const vox_conv3d *c) {
@@ -122,9 +123,16 @@ static int64_t row_tap_count(const vox_conv3d *c, int threads) {
     return threads * (vox_round_up(c->kernel_size[0] * c->kernel_size[1], apart) + apart);
 }
 
+/* Bytes in front of the packed weights. */
+static int64_t packed_head(const vox_conv3d *c, int threads) {
+    return vox_round_up((int64_t)sizeof(packed) +
+                            row_tap_count(c, threads) * (int64_t)sizeof(vox_row_tap),
+                        VOX_ALIGN);
+}
+
 static int64_t packed_bytes(const vox_conv3d *c, int threads) {
-    return (int64_t)sizeof(packed) + row_tap_count(c, threads) * (int64_t)sizeof(vox_row_tap) +
-           weight_bytes(c);
+    return packed_head(c, threads) + weight_bytes(c) +
+           VOX_KERNEL_MAX_VECTOR * (int64_t)sizeof(float);
 }
 
 static int64_t conv_weight_bytes(const vox_layer *l, int threads) {
@@ -151,6 +159,27 @@ static void pack_block(void *user, int64_t block, int thread) {
             *to++ = k->layer->weight[o * taps + t];
 }
 
+/* Zero padding meets finite weights and need not be looked at. */
+static bool skips_padding(const conv_layer *layer, const vox_axis axis[3]) {
+    return axis[1].mode == VOX_PAD_ZEROS && !layer->base.needs_zero_planes;
+}
+
+/* What the kernel is to compute for `rows` rows of an output plane. */
+static vox_kernel_shape shape_of(const conv_layer *layer, const vox_axis axis[3], int64_t rows) {
+    const vox_conv3d *c = &layer->conv;
+    const vox_axis *w = &axis[2];
+    const int64_t last_tap = (w->out - 1) * w->stride - w->before + vox_axis_span(w) - 1;
+    const bool skip = skips_padding(layer, axis);
+    return (vox_kernel_shape){
+        .in_channels = c->in_channels / c->groups,
+        .kernel_size = {c->kernel_size[0], c->kernel_size[1], c->kernel_size[2]},
+        .rows = rows,
+        .columns = w->out,
+        .skip_first = skip && w->before > 0,
+        .skip_last = skip && last_tap >= w->in,
+    };
+}
+
 static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int threads,
                                void **prepared, vox_error *err) {
     const conv_layer *layer = (const conv_layer *)l;
@@ -163,8 +192,10 @@ static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int t
     if (!p)
         return VOX_ERR_RESOURCE;
     p->kernel = kernel;
-    p->blocks = kernel->block_count(c->out_channels / c->groups, axis[1].out, axis[2].out);
-    p->weight = (float *)(p->row_taps + row_tap_count(c, threads));
+    const vox_kernel_shape plane = shape_of(layer, axis, axis[1].out);
+    p->blocks = kernel->block_count(c->out_channels / c->groups, &plane);
+    p->weight = (float *)(void *)((char *)p + packed_head(c, threads));
+    memset(p->weight + c->out_channels * tap_count(c), 0, VOX_KERNEL_MAX_VECTOR * sizeof(float));
     packing work = {layer, p};
     vox_spread(threads, c->groups * p->blocks, pack_block, &work);
     *prepared = p;
@@ -217,28 +248,24 @@ static void run_block(const conv_layer *layer, packed *p, const vox_window *w, i
     const int64_t group = block / p->blocks, b = block % p->blocks;
     const int64_t channel = group * group_out + block_start(group_out, p->blocks, b);
     const int64_t end = group * group_out + block_start(group_out, p->blocks, b + 1);
-    const bool zeros = h->mode == VOX_PAD_ZEROS && !layer->base.needs_zero_planes;
     vox_kernel_job job = {
+        .shape = shape_of(layer, w->axis, rows),
         .planes = w->planes + plane * c->kernel_size[0],
         .in_offset = group * group_in * w->channel_stride + row * h->stride * w->row_stride,
         .in_channel_stride = w->channel_stride,
         .in_row_step = h->stride * w->row_stride,
         .row_offset = w->row_offset,
         .column_offset = w->column_offset,
-        .in_channels = group_in,
-        .kernel_size = {c->kernel_size[0], c->kernel_size[1], c->kernel_size[2]},
+        .row_origin = row * h->stride - h->before,
+        .row_stride = h->stride,
+        .row_dilation = h->dilation,
+        .row_count = skips_padding(layer, w->axis) ? h->in : 0,
         .block = (int)(end - channel),
         .weight = p->weight + channel * tap_count(c),
         .bias = layer->bias + channel,
         .out = vox_plane_row(w->to, channel, w->first + plane, row),
         .out_channel_stride = w->to->channel_stride,
         .out_row_stride = w->to->row_stride,
-        .rows = rows,
-        .columns = w->axis[2].out,
-        .row_origin = row * h->stride - h->before,
-        .row_stride = h->stride,
-        .row_dilation = h->dilation,
-        .row_count = zeros ? h->in : 0,
         .row_taps = p->row_taps + row_tap_count(c, thread),
     };
     p->kernel->run(&job);
@@ -252,11 +279,11 @@ typedef struct work {
     cut cut;
 } work;
 
-/* Units are numbered with the pieces of a plane's height outermost: successive planes of one piece
- * share most of their input. */
+/* Units are numbered with the planes innermost: successive planes of one piece share most of their
+ * input and all of their weights. */
 static void run_unit(void *user, int64_t unit, int thread) {
     const work *k = user;
-    const int64_t part = unit % k->cut.parts, plane = unit / k->cut.parts % k->window->count;
+    const int64_t plane = unit % k->window->count, part = unit / k->window->count % k->cut.parts;
     const int64_t row = unit / k->cut.parts / k->window->count * k->cut.rows;
     const int64_t rows = vox_min(k->cut.rows, k->window->axis[1].out - row);
     const int64_t end = vox_min((part + 1) * k->cut.blocks, k->blocks);

@@ -50,29 +50,48 @@ typedef struct problem {
     int64_t in_channels, out_channels, kernel[3], row_stride, dilation[2]; /* H, W */
     int64_t rows, columns, blocks;
     int64_t row_length, plane_rows;
-    bool present[PLANES];
+    bool present[PLANES], zero_first, zero_last; /* the first and the last column of every row */
 } problem;
+
+static int64_t taps(const problem *p) {
+    return p->in_channels * product(p->kernel, 3);
+}
+
+static vox_kernel_shape shape_of(const problem *p) {
+    return (vox_kernel_shape){
+        .in_channels = p->in_channels,
+        .kernel_size = {p->kernel[0], p->kernel[1], p->kernel[2]},
+        .rows = p->rows,
+        .columns = p->columns,
+        .skip_first = p->zero_first,
+        .skip_last = p->zero_last,
+    };
+}
 
 static problem problem_new(dice *d, const vox_kernel *kernel) {
     static const int64_t extent[] = {1, 2, 3, 3, 3, 5, 7};
-    problem p = {.in_channels = dice_between(d, 1, 3),
-                 .out_channels = dice_between(d, 0, 2) ? dice_between(d, 1, 30) : 1,
+    const bool deep = dice_between(d, 0, 2) == 0; /* many channels, short rows */
+    problem p = {.in_channels = deep ? dice_between(d, 4, 20) : dice_between(d, 1, 3),
+                 .out_channels = deep                    ? dice_between(d, 8, 60)
+                                 : dice_between(d, 0, 2) ? dice_between(d, 1, 30)
+                                                         : 1,
                  .kernel = {dice_between(d, 1, PLANES), extent[dice_between(d, 0, 6)],
                             extent[dice_between(d, 0, 6)]},
                  .row_stride = dice_between(d, 1, 2),
                  .dilation = {dice_between(d, 1, 2), dice_between(d, 1, 3)},
                  .rows = dice_between(d, 1, MAX_ROWS),
-                 .columns = dice_between(d, 1, 100)};
-    p.blocks = kernel->block_count(p.out_channels, p.rows, p.columns);
+                 .columns = dice_between(d, 1, deep ? 30 : 100),
+                 .zero_first = dice_between(d, 0, 1) > 0,
+                 .zero_last = dice_between(d, 0, 1) > 0};
+    if (deep)
+        p.rows = vox_min(p.rows, 4);
+    const vox_kernel_shape shape = shape_of(&p);
+    p.blocks = kernel->block_count(p.out_channels, &shape);
     p.row_length = p.columns + (p.kernel[2] - 1) * p.dilation[1];
     p.plane_rows = (p.rows - 1) * p.row_stride + (p.kernel[1] - 1) * p.dilation[0] + 1;
     for (int i = 0; i < PLANES; i++)
         p.present[i] = dice_between(d, 0, 4) > 0;
     return p;
-}
-
-static int64_t taps(const problem *p) {
-    return p->in_channels * product(p->kernel, 3);
 }
 
 /* Index of weight (tap, channel o) as kernel.h packs them. */
@@ -111,8 +130,14 @@ static void run_and_compare(const vox_kernel *kernel, uint64_t seed, bool at_end
     for (int i = 0; i < PLANES; i++) {
         plane[i] = guarded_values(&d, plane_count, VOX_KERNEL_MAX_VECTOR - 1, at_end);
         planes[i] = p.present[i] ? plane[i].data : NULL;
+        for (int64_t k = 0; k < plane_count; k += p.row_length) {
+            if (p.zero_first)
+                plane[i].data[k] = 0;
+            if (p.zero_last)
+                plane[i].data[k + p.row_length - 1] = 0;
+        }
     }
-    guarded w = guarded_values(&d, p.out_channels * taps(&p), 0, at_end);
+    guarded w = guarded_values(&d, p.out_channels * taps(&p), VOX_KERNEL_MAX_VECTOR - 1, at_end);
     guarded bias = guarded_values(&d, p.out_channels, 0, at_end);
     guarded out = guarded_new(p.out_channels * p.rows * p.columns, at_end);
     vox_row_tap row_taps[PLANES * MAX_SPAN];
@@ -124,21 +149,18 @@ static void run_and_compare(const vox_kernel *kernel, uint64_t seed, bool at_end
     for (int64_t b = 0; b < p.blocks; b++) {
         const int64_t first = p.out_channels * b / p.blocks;
         const vox_kernel_job job = {
+            .shape = shape_of(&p),
             .planes = planes,
             .in_channel_stride = p.plane_rows * p.row_length,
             .in_row_step = p.row_stride * p.row_length,
             .row_offset = row_offset,
             .column_offset = column_offset,
-            .in_channels = p.in_channels,
-            .kernel_size = {p.kernel[0], p.kernel[1], p.kernel[2]},
             .block = (int)(p.out_channels * (b + 1) / p.blocks - first),
             .weight = w.data + first * taps(&p),
             .bias = bias.data + first,
             .out = out.data + first * p.rows * p.columns,
             .out_channel_stride = p.rows * p.columns,
             .out_row_stride = p.columns,
-            .rows = p.rows,
-            .columns = p.columns,
             .row_taps = row_taps,
         };
         kernel->run(&job);

@@ -22,17 +22,29 @@ typedef struct vox_row_tap {
     const float *row, *weight;
 } vox_row_tap;
 
-/* The extents of a job: they decide how it is cut into tiles. */
+/* The extents of a job. */
 typedef struct vox_kernel_shape {
+    int block;           /* output channels, as vox_kernel.block_count cuts them */
     int64_t in_channels; /* of the group */
     int64_t kernel_size[3];
     int64_t rows, columns;      /* of output */
     bool skip_first, skip_last; /* the first tap along W of the first column, the last one of the
                                    last column meet zero padding, and need not be looked at */
+    bool shares_rows; /* the stride along H equals the dilation: output rows one below the other
+                         meet the same input rows */
 } vox_kernel_shape;
 
-typedef struct vox_kernel_job {
+/* How jobs of one shape are cut into tiles. */
+typedef struct vox_kernel_plan {
     vox_kernel_shape shape;
+    int path;             /* the kernel's own number for the kind of tile */
+    int64_t height;       /* rows of a band of tiles */
+    int64_t across;       /* tiles side by side in a band */
+    int64_t across_lower; /* in the last band, where it has fewer rows */
+} vox_kernel_plan;
+
+typedef struct vox_kernel_job {
+    const vox_kernel_plan *plan;
     /* [kD] the padded plane under each kd, row 0 and column 0 of the padded channel 0; NULL: a
      * plane of zero padding, which is skipped. Behind the input of the last column the kernel may
      * read up to VOX_KERNEL_MAX_VECTOR - 1 floats. */
@@ -46,7 +58,6 @@ typedef struct vox_kernel_job {
      * kh where 0 <= row_origin + r*row_stride + kh*row_dilation < row_count. row_count 0: look at
      * all. */
     int64_t row_origin, row_stride, row_dilation, row_count;
-    int block;           /* output channels, as vox_kernel.block_count cuts them */
     const float *weight; /* [in_channels][kD][kH][kW][block]; the kernel may read up to
                             VOX_KERNEL_MAX_VECTOR - 1 floats past the last */
     const float *bias;   /* [block] */
@@ -58,8 +69,10 @@ typedef struct vox_kernel_job {
 typedef struct vox_kernel {
     const char *name;
     /* Into how many blocks of nearly equal size the output channels of a group are cut best, for
-     * jobs of this shape. Block b of n covers channels [out_channels*b/n, out_channels*(b+1)/n). */
+     * jobs of this shape (whose block is not looked at). Block b of n covers channels
+     * [out_channels*b/n, out_channels*(b+1)/n). */
     int64_t (*block_count)(int64_t out_channels, const vox_kernel_shape *shape);
+    vox_kernel_plan (*plan)(const vox_kernel_shape *shape);
     void (*run)(const vox_kernel_job *job);
     /* to[i] = from[i], every NaN vox_machine_nan(), for `columns` values. */
     void (*copy_row)(float *to, const float *from, int64_t columns);

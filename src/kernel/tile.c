@@ -91,12 +91,12 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
         vec bias = vec_broadcast(job->bias[m]);
         UNROLL for (int n = 0; n < across * down; n++) acc[m][n] = bias;
     }
-    const int64_t kw = kw_constant ? kw_constant : job->shape.kernel_size[2];
+    const int64_t kw = kw_constant ? kw_constant : job->plan->shape.kernel_size[2];
     const int64_t *const column = job->column_offset, row_step = job->in_row_step;
     const int64_t channel_weights =
-        job->shape.kernel_size[0] * job->shape.kernel_size[1] * kw * block;
+        job->plan->shape.kernel_size[0] * job->plan->shape.kernel_size[1] * kw * block;
     int64_t in = at->in, weights = 0;
-    for (int64_t c = 0; c < job->shape.in_channels; c++) {
+    for (int64_t c = 0; c < job->plan->shape.in_channels; c++) {
         for (const vox_row_tap *t = at->taps; t < at->taps_end; t++) {
             const float *row = one_address(t->row + in);
             const float *weight = one_address(t->weight + weights);
@@ -155,33 +155,34 @@ INLINE void shared_tap(const float *x, const float *weight, int64_t kw, const in
 
 INLINE void shared_row(const vox_kernel_job *job, const float *row, const float *weight,
                        const int low, const int high, const int rows, const int vectors,
-                       const int kw_constant, vec acc[SHARED_ROWS][MAX_VECTORS]) {
-    const int64_t *const column = job->column_offset;
+                       vec acc[SHARED_ROWS][MAX_VECTORS]) {
+    const int64_t kw = job->plan->shape.kernel_size[2];
     weight = one_address(weight);
-    if (kw_constant) {
-        UNROLL for (int w = 0; w < kw_constant; w++)
-            shared_tap(row + column[w], weight + w, kw_constant, low, high, rows, vectors, acc);
-    } else {
-        for (int64_t w = 0; w < job->shape.kernel_size[2]; w++)
-            shared_tap(row + column[w], weight + w, job->shape.kernel_size[2], low, high, rows,
-                       vectors, acc);
-    }
+    for (int64_t w = 0; w < kw; w++)
+        shared_tap(row + job->column_offset[w], weight + w, kw, low, high, rows, vectors, acc);
 }
 
-/* rows, vectors and the constants (0: as the job says) are constants of each call; at->kh and
+INLINE void store_row(const place *at, float *out, const vec *sum, const int vectors) {
+    UNROLL for (int n = 0; n < vectors - 1; n++)
+        vec_store(out + n * VEC_WIDTH, positive_zero(sum[n]));
+    vec_store_part(out + (vectors - 1) * VEC_WIDTH, positive_zero(sum[vectors - 1]), at->last);
+}
+
+/* rows, vectors and kh_constant (0: as the job says) are constants of each call; at->kh and
  * at->kh_end bound q, and do not where kh is a constant. */
 INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, const int vectors,
-                   const int kh_constant, const int kw_constant) {
+                   const int kh_constant) {
+    const vox_kernel_shape *s = &job->plan->shape;
     vec acc[SHARED_ROWS][MAX_VECTORS];
     UNROLL for (int r = 0; r < rows; r++) {
         UNROLL for (int n = 0; n < vectors; n++) acc[r][n] = vec_broadcast(job->bias[0]);
     }
-    const int kh = kh_constant ? kh_constant : (int)job->shape.kernel_size[1];
-    const int64_t kw = job->shape.kernel_size[2], step = job->in_row_step;
+    const int kh = kh_constant ? kh_constant : (int)s->kernel_size[1];
+    const int64_t kw = s->kernel_size[2], step = job->in_row_step;
     const float *weight = job->weight; /* of the plane */
     int64_t in = at->in;
-    for (int64_t c = 0; c < job->shape.in_channels; c++, in += job->in_channel_stride)
-        for (int64_t d = 0; d < job->shape.kernel_size[0]; d++, weight += kh * kw) {
+    for (int64_t c = 0; c < s->in_channels; c++, in += job->in_channel_stride)
+        for (int64_t d = 0; d < s->kernel_size[0]; d++, weight += kh * kw) {
             if (!job->planes[d])
                 continue;
             const float *row = job->planes[d] + in;
@@ -189,20 +190,53 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
                 UNROLL for (int q = 0; q < rows + kh_constant - 1; q++, row += step)
                     shared_row(job, one_address(row), weight + q * kw,
                                q < kh_constant ? 0 : q - kh_constant + 1, q < rows ? q + 1 : rows,
-                               rows, vectors, kw_constant, acc);
+                               rows, vectors, acc);
             } else {
                 for (int q = at->kh; q < at->kh_end; q++)
                     shared_row(job, row + q * step, weight + q * kw, q - kh + 1, q + 1, rows,
-                               vectors, kw_constant, acc);
+                               vectors, acc);
             }
         }
+    UNROLL for (int r = 0; r < rows; r++)
+        store_row(at, at->out + r * job->out_row_stride, acc[r], vectors);
+}
+
+/* Kernels of 3 x 3, the commonest: the nine weights of a plane wait in registers, too. */
+
+enum { HELD_VECTORS = 2, HELD_ROWS = VEC_ACCUMULATORS < 16 ? VEC_ACCUMULATORS / 2 : 8 };
+
+/* rows and vectors are constants of each call. */
+INLINE void held(const vox_kernel_job *job, const place *at, const int rows, const int vectors) {
+    const vox_kernel_shape *s = &job->plan->shape;
+    vec acc[HELD_ROWS][HELD_VECTORS];
     UNROLL for (int r = 0; r < rows; r++) {
-        float *out = at->out + r * job->out_row_stride;
-        UNROLL for (int n = 0; n < vectors - 1; n++)
-            vec_store(out + n * VEC_WIDTH, positive_zero(acc[r][n]));
-        vec_store_part(out + (vectors - 1) * VEC_WIDTH, positive_zero(acc[r][vectors - 1]),
-                       at->last);
+        UNROLL for (int n = 0; n < vectors; n++) acc[r][n] = vec_broadcast(job->bias[0]);
     }
+    const int64_t *const column = job->column_offset, step = job->in_row_step;
+    const float *weight = job->weight;
+    int64_t in = at->in;
+    for (int64_t c = 0; c < s->in_channels; c++, in += job->in_channel_stride)
+        for (int64_t d = 0; d < s->kernel_size[0]; d++, weight += 9) {
+            if (!job->planes[d])
+                continue;
+            vec w[9];
+            UNROLL for (int i = 0; i < 9; i++) w[i] = vec_broadcast(weight[i]);
+            const float *row = job->planes[d] + in;
+            UNROLL for (int q = 0; q < rows + 2; q++, row += step) {
+                UNROLL for (int k = 0; k < 3; k++) {
+                    const float *x = one_address(row + column[k]);
+                    UNROLL for (int n = 0; n < vectors; n++) {
+                        const vec input = vec_load(x + n * VEC_WIDTH);
+                        UNROLL for (int h = 2; h >= 0; h--) { /* row q at tap 0, q-1 at 1, ... */
+                            if (q - h >= 0 && q - h < rows)
+                                acc[q - h][n] = vec_fmadd(input, w[h * 3 + k], acc[q - h][n]);
+                        }
+                    }
+                }
+            }
+        }
+    UNROLL for (int r = 0; r < rows; r++)
+        store_row(at, at->out + r * job->out_row_stride, acc[r], vectors);
 }
 
 typedef void tile_function(const vox_kernel_job *job, const place *at);
@@ -246,27 +280,23 @@ TILES(12)
 static tile_function *const tiles[2][MAX_BLOCK][MAX_VECTORS][MAX_VECTORS] = {TABLE(tile_),
                                                                              TABLE(tile3_)};
 
-/* Kernels of any size, and of 3x3, 5 and 7 rows. */
+/* Kernels of any size, of 5 and of 7 rows. */
 #define SHARED(r, v)                                                                               \
     static void shared_##r##_##v(const vox_kernel_job *job, const place *at) {                     \
         if (v <= SHARED_VECTORS)                                                                   \
-            shared(job, at, r, v, 0, 0);                                                           \
-    }                                                                                              \
-    static void shared3_##r##_##v(const vox_kernel_job *job, const place *at) {                    \
-        if (v <= SHARED_VECTORS)                                                                   \
-            shared(job, at, r, v, 3, 3);                                                           \
+            shared(job, at, r, v, 0);                                                              \
     }                                                                                              \
     static void shared5_##r##_##v(const vox_kernel_job *job, const place *at) {                    \
         if (v <= SHARED_VECTORS)                                                                   \
-            shared(job, at, r, v, 5, 0);                                                           \
+            shared(job, at, r, v, 5);                                                              \
     }                                                                                              \
     static void shared7_##r##_##v(const vox_kernel_job *job, const place *at) {                    \
         if (v <= SHARED_VECTORS)                                                                   \
-            shared(job, at, r, v, 7, 0);                                                           \
+            shared(job, at, r, v, 7);                                                              \
     }
 #define SHAREDS(r) SHARED(r, 1) SHARED(r, 2) SHARED(r, 3) SHARED(r, 4)
 #define SHARED_NAME(r, v)                                                                          \
-    { shared_##r##_##v, shared3_##r##_##v, shared5_##r##_##v, shared7_##r##_##v }
+    { shared_##r##_##v, shared5_##r##_##v, shared7_##r##_##v }
 #define SHARED_NAMES(r)                                                                            \
     { SHARED_NAME(r, 1), SHARED_NAME(r, 2), SHARED_NAME(r, 3), SHARED_NAME(r, 4) }
 
@@ -277,10 +307,31 @@ SHAREDS(4)
 SHAREDS(5)
 SHAREDS(6)
 
-/* [rows - 1][vectors - 1][kernel of any size, 3x3, 5 rows, 7 rows] */
-static tile_function *const shared_tiles[SHARED_ROWS][4][4] = {SHARED_NAMES(1), SHARED_NAMES(2),
+/* [rows - 1][vectors - 1][kernel of any size, 5 rows, 7 rows] */
+static tile_function *const shared_tiles[SHARED_ROWS][4][3] = {SHARED_NAMES(1), SHARED_NAMES(2),
                                                                SHARED_NAMES(3), SHARED_NAMES(4),
                                                                SHARED_NAMES(5), SHARED_NAMES(6)};
+
+#define HELD(r, v)                                                                                 \
+    static void held_##r##_##v(const vox_kernel_job *job, const place *at) {                       \
+        if (r <= HELD_ROWS)                                                                        \
+            held(job, at, r, v);                                                                   \
+    }
+#define HELDS(r) HELD(r, 1) HELD(r, 2)
+
+HELDS(1)
+HELDS(2)
+HELDS(3)
+HELDS(4)
+HELDS(5)
+HELDS(6)
+HELDS(7)
+HELDS(8)
+
+/* [rows - 1][vectors - 1] */
+static tile_function *const held_tiles[8][HELD_VECTORS] = {
+    {held_1_1, held_1_2}, {held_2_1, held_2_2}, {held_3_1, held_3_2}, {held_4_1, held_4_2},
+    {held_5_1, held_5_2}, {held_6_1, held_6_2}, {held_7_1, held_7_2}, {held_8_1, held_8_2}};
 
 /* ---- Output channels in the lanes ----
  *
@@ -314,18 +365,19 @@ INLINE void deep(const vox_kernel_job *job, const place *at, const int columns, 
         return; /* as in tile() */
     float value[DEEP_COLUMNS][DEEP_VECTORS * VEC_WIDTH] = {0};
     vec acc[DEEP_COLUMNS][DEEP_VECTORS];
-    for (int m = 0; m < job->block; m++)
+    for (int m = 0; m < job->plan->shape.block; m++)
         value[0][m] = job->bias[m];
     UNROLL for (int v = 0; v < vectors; v++) {
         acc[0][v] = vec_load(&value[0][v * VEC_WIDTH]);
         UNROLL for (int i = 1; i < columns; i++) acc[i][v] = acc[0][v];
     }
-    const int64_t block = job->block, kw = kw_constant ? kw_constant : job->shape.kernel_size[2];
+    const int64_t block = job->plan->shape.block,
+                  kw = kw_constant ? kw_constant : job->plan->shape.kernel_size[2];
     const int64_t *const column = job->column_offset;
     const int64_t channel_weights =
-        job->shape.kernel_size[0] * job->shape.kernel_size[1] * kw * block;
+        job->plan->shape.kernel_size[0] * job->plan->shape.kernel_size[1] * kw * block;
     int64_t in = at->in, weights = 0;
-    for (int64_t c = 0; c < job->shape.in_channels; c++) {
+    for (int64_t c = 0; c < job->plan->shape.in_channels; c++) {
         for (const vox_row_tap *t = at->taps; t < at->taps_end; t++) {
             const float *row = one_address(t->row + in);
             const float *weight = one_address(t->weight + weights);
@@ -351,7 +403,7 @@ INLINE void deep(const vox_kernel_job *job, const place *at, const int columns, 
         UNROLL for (int v = 0; v < vectors; v++)
             vec_store(&value[i][v * VEC_WIDTH], positive_zero(acc[i][v]));
     }
-    for (int m = 0; m < job->block; m++)
+    for (int m = 0; m < job->plan->shape.block; m++)
         for (int i = 0; i < columns; i++)
             at->out[m * job->out_channel_stride + i] = value[i][m];
 }
@@ -450,57 +502,98 @@ static int64_t vectors_in(int64_t floats) {
     return (floats + VEC_WIDTH - 1) / VEC_WIDTH;
 }
 
-/* The most columns of a deep tile of `block` channels, and into how many a row is cut. */
-static int64_t deep_count(int64_t block, int64_t columns) {
-    const int64_t most = vox_min(VEC_ACCUMULATORS / vectors_in(block), DEEP_COLUMNS);
-    return (columns + most - 1) / most;
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
 }
 
-/* Time of a tap over `rows` rows in deep tiles, in the unit of tap_cost; measured likewise. Weights
- * stream from the second-level cache, and the outputs of a tile are turned from channels into
+/* Into how many deep tiles a row is cut. */
+static int64_t deep_count(int64_t block, int64_t columns) {
+    return ceil_div(columns, vox_min(VEC_ACCUMULATORS / vectors_in(block), DEEP_COLUMNS));
+}
+
+/* Time of a tap of a deep tile, in the unit of tap_cost and measured likewise: multiply-adds and
+ * weights that stream from the second-level cache, unless loads or the latency of a chain of
+ * multiply-adds take longer. */
+static int64_t deep_tap_cost(int64_t columns, int64_t vectors) {
+    return vox_max(5 * columns * vectors + 2 * vectors, vox_max(5 * (columns + vectors) + 10, 60));
+}
+
+/* Time of a tap over all rows in deep tiles. The outputs of a tile are turned from channels into
  * columns, once for all of its taps. */
-static int64_t deep_cost(int64_t block, const vox_kernel_shape *shape) {
-    const int64_t vectors = vectors_in(block), columns = shape->columns;
+static int64_t deep_cost(const vox_kernel_shape *s) {
+    const int64_t vectors = vectors_in(s->block);
     if (vectors > DEEP_VECTORS)
         return INT64_MAX;
-    const int64_t count = deep_count(block, columns), row_taps = columns * shape->kernel_size[2];
-    const int64_t taps =
-        shape->in_channels * shape->kernel_size[0] * shape->kernel_size[1] * shape->kernel_size[2];
-    int64_t cost = 0;
-    for (int64_t t = 0; t < count; t++) {
-        const int64_t n = columns * (t + 1) / count - columns * t / count;
-        cost += vox_max(5 * n * vectors + 2 * vectors, 40) + 12 * n * block / taps;
-    }
-    return shape->rows * cost * (row_taps - shape->skip_first - shape->skip_last) / row_taps;
+    const int64_t count = deep_count(s->block, s->columns),
+                  row_taps = s->columns * s->kernel_size[2];
+    const int64_t taps = s->in_channels * s->kernel_size[0] * s->kernel_size[1] * s->kernel_size[2];
+    const int64_t small = s->columns / count, large_count = s->columns % count;
+    int64_t cost = 12 * s->columns * s->block / taps;
+    cost += (count - large_count) * deep_tap_cost(small, vectors);
+    cost += large_count * deep_tap_cost(small + 1, vectors);
+    return s->rows * cost * (row_taps - s->skip_first - s->skip_last) / row_taps;
 }
 
-/* Time of a tap over the rows of a block; *deep: in deep tiles. */
-static int64_t block_cost(int64_t block, const vox_kernel_shape *shape, bool *deep) {
-    const int64_t in_lanes = deep_cost(block, shape);
+/* Time of a tap over all rows in whichever tiles are faster; *deep: in deep ones. */
+static int64_t shape_cost(const vox_kernel_shape *s, bool *deep) {
+    const int64_t in_lanes = deep_cost(s);
     int64_t cost = INT64_MAX;
-    if (block <= LARGEST_BLOCK)
-        band_height(block, shape->rows, vectors_in(shape->columns), &cost);
+    if (s->block <= LARGEST_BLOCK)
+        band_height(s->block, s->rows, vectors_in(s->columns), &cost);
     *deep = in_lanes < cost;
     return vox_min(in_lanes, cost);
 }
 
 static int64_t block_count(int64_t out_channels, const vox_kernel_shape *shape) {
-    const int64_t largest = DEEP_VECTORS * VEC_WIDTH;
-    const int64_t fewest = (out_channels + largest - 1) / largest;
-    const int64_t most = 3 * ((out_channels + LARGEST_BLOCK - 1) / LARGEST_BLOCK);
+    const int64_t largest = vox_max(DEEP_VECTORS * VEC_WIDTH, LARGEST_BLOCK);
+    const int64_t fewest = ceil_div(out_channels, largest);
+    const int64_t most = 3 * ceil_div(out_channels, LARGEST_BLOCK);
     int64_t best = fewest, best_cost = INT64_MAX;
     for (int64_t n = fewest; n <= vox_min(out_channels, most); n++) {
-        const int64_t small = out_channels / n, large_count = out_channels % n;
+        const int64_t large_count = out_channels % n;
+        vox_kernel_shape s = *shape;
         bool deep;
-        int64_t cost = (n - large_count) * block_cost(small, shape, &deep);
-        if (large_count > 0)
-            cost += large_count * block_cost(small + 1, shape, &deep);
+        s.block = (int)(out_channels / n);
+        int64_t cost = (n - large_count) * shape_cost(&s, &deep);
+        if (large_count > 0) {
+            s.block++;
+            cost += large_count * shape_cost(&s, &deep);
+        }
         if (cost < best_cost) {
             best_cost = cost;
             best = n;
         }
     }
     return best;
+}
+
+enum { PATH_TILES, PATH_SHARED, PATH_HELD, PATH_DEEP };
+
+static vox_kernel_plan plan(const vox_kernel_shape *shape) {
+    const int64_t vectors = vectors_in(shape->columns);
+    vox_kernel_plan p = {.shape = *shape};
+    int64_t cost;
+    bool deep = false;
+    if (shape->block == 1 && shape->shares_rows && shape->kernel_size[1] > 1) {
+        const bool three = shape->kernel_size[1] == 3 && shape->kernel_size[2] == 3;
+        p.path = three ? PATH_HELD : PATH_SHARED;
+        p.height = three ? HELD_ROWS : SHARED_ROWS;
+        p.across = p.across_lower = ceil_div(vectors, three ? HELD_VECTORS : SHARED_VECTORS);
+        return p;
+    }
+    shape_cost(shape, &deep);
+    if (deep) { /* row by row, so that each skips its padding exactly */
+        p.path = PATH_DEEP;
+        p.height = 1;
+        p.across = deep_count(shape->block, shape->columns);
+        return p;
+    }
+    p.path = PATH_TILES;
+    p.height = band_height(shape->block, shape->rows, vectors, &cost);
+    p.across = tile_count(shape->block, p.height, vectors, &cost);
+    if (shape->rows % p.height)
+        p.across_lower = tile_count(shape->block, shape->rows % p.height, vectors, &cost);
+    return p;
 }
 
 /* ---- The job ---- */
@@ -523,97 +616,77 @@ static void clip_taps(const vox_kernel_job *job, int64_t first, int64_t last, in
 /* The rows of taps that at->kh and at->kh_end leave, for the output row that planes and in_offset
  * of the job stand at. */
 static void list_taps(const vox_kernel_job *job, place *at) {
-    const int64_t row_weights = job->shape.kernel_size[2] * job->block;
+    const vox_kernel_shape *s = &job->plan->shape;
+    const int64_t row_weights = s->kernel_size[2] * s->block;
     vox_row_tap *t = job->row_taps;
-    for (int64_t d = 0; d < job->shape.kernel_size[0]; d++)
+    for (int64_t d = 0; d < s->kernel_size[0]; d++)
         for (int64_t h = at->kh; job->planes[d] && h < at->kh_end; h++)
             *t++ = (vox_row_tap){job->planes[d] + job->row_offset[h],
-                                 job->weight + (d * job->shape.kernel_size[1] + h) * row_weights};
+                                 job->weight + (d * s->kernel_size[1] + h) * row_weights};
     at->taps = job->row_taps;
     at->taps_end = t;
 }
 
-static void run_tiles(const vox_kernel_job *job, int64_t vectors, int last) {
-    const int three = job->shape.kernel_size[2] == 3;
-    int64_t cost, count = 0, counted = 0; /* tiles of a band of `counted` rows */
-    const int64_t height = band_height(job->block, job->shape.rows, vectors, &cost);
-    place at = {.kh_end = -1};
-    for (int64_t r = 0; r < job->shape.rows; r += height) {
-        const int64_t rows = vox_min(height, job->shape.rows - r);
-        const int64_t top = job->row_origin + r * job->row_stride;
-        const int kh = at.kh, kh_end = at.kh_end;
-        clip_taps(job, top, top + (rows - 1) * job->row_stride, job->shape.kernel_size[1],
-                  job->row_dilation, &at);
-        if (at.kh != kh || at.kh_end != kh_end)
-            list_taps(job, &at);
-        if (rows != counted)
-            count = tile_count(job->block, counted = rows, vectors, &cost);
-        for (int64_t t = 0; t < count; t++) {
-            const int64_t first = vectors * t / count, end = vectors * (t + 1) / count;
-            at.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH;
-            at.out = job->out + r * job->out_row_stride + first * VEC_WIDTH;
-            at.last = end == vectors ? last : VEC_WIDTH;
-            tiles[three][job->block - 1][end - first - 1][rows - 1](job, &at);
-        }
+/* The taps for a band of `rows` output rows from `row` on. */
+static void find_taps(const vox_kernel_job *job, int64_t row, int64_t rows, place *at) {
+    const vox_kernel_shape *s = &job->plan->shape;
+    const int64_t top = job->row_origin + row * job->row_stride;
+    const int kh = at->kh, kh_end = at->kh_end;
+    if (job->plan->path == PATH_HELD)
+        return; /* a band that looks at every row is faster than one that asks */
+    if (job->plan->path == PATH_SHARED) {
+        clip_taps(job, top, top, rows + s->kernel_size[1] - 1, job->row_stride, at);
+        return;
     }
+    clip_taps(job, top, top + (rows - 1) * job->row_stride, s->kernel_size[1], job->row_dilation,
+              at);
+    if (at->kh != kh || at->kh_end != kh_end)
+        list_taps(job, at);
 }
 
-/* Bands of rows that share their input, cut across into tiles of nearly equal size. */
-static void run_shared(const vox_kernel_job *job, int64_t vectors, int last) {
-    const int64_t count = (vectors + SHARED_VECTORS - 1) / SHARED_VECTORS;
-    const int64_t kh = job->shape.kernel_size[1];
-    const int sized = kh == 3 && job->shape.kernel_size[2] == 3 ? 1 : kh == 5 ? 2 : kh == 7 ? 3 : 0;
-    for (int64_t r = 0; r < job->shape.rows; r += SHARED_ROWS) {
-        const int64_t rows = vox_min(SHARED_ROWS, job->shape.rows - r);
-        const int64_t top = job->row_origin + r * job->row_stride;
-        place at = {0};
-        if (!sized) /* a band that looks at every row is faster than one that asks */
-            clip_taps(job, top, top, rows + kh - 1, job->row_stride, &at);
-        for (int64_t t = 0; t < count; t++) {
-            const int64_t first = vectors * t / count, end = vectors * (t + 1) / count;
-            at.in = job->in_offset + r * job->in_row_step + first * VEC_WIDTH;
-            at.out = job->out + r * job->out_row_stride + first * VEC_WIDTH;
-            at.last = end == vectors ? last : VEC_WIDTH;
-            shared_tiles[rows - 1][end - first - 1][sized](job, &at);
-        }
-    }
+/* The tile of `rows` rows and `width` vectors, or columns where it is deep. */
+static tile_function *choose(const vox_kernel_plan *plan, int64_t rows, int64_t width) {
+    const vox_kernel_shape *s = &plan->shape;
+    const int64_t kh = s->kernel_size[1], kw = s->kernel_size[2];
+    if (plan->path == PATH_SHARED)
+        return shared_tiles[rows - 1][width - 1][kh == 5 ? 1 : kh == 7 ? 2 : 0];
+    if (plan->path == PATH_HELD)
+        return held_tiles[rows - 1][width - 1];
+    if (plan->path == PATH_DEEP)
+        return deep_tiles[kw == 3][width - 1][vectors_in(s->block) - 1];
+    return tiles[kw == 3][s->block - 1][width - 1][rows - 1];
 }
 
-/* Row by row, so that each skips its padding exactly. */
-static void run_deep(const vox_kernel_job *job) {
-    const int vectors = (int)vectors_in(job->block), three = job->shape.kernel_size[2] == 3;
-    const int64_t count = deep_count(job->block, job->shape.columns);
-    place at = {.kh_end = -1};
-    for (int64_t r = 0; r < job->shape.rows; r++) {
-        const int64_t top = job->row_origin + r * job->row_stride;
-        const int kh = at.kh, kh_end = at.kh_end;
-        clip_taps(job, top, top, job->shape.kernel_size[1], job->row_dilation, &at);
-        if (at.kh != kh || at.kh_end != kh_end)
-            list_taps(job, &at);
-        for (int64_t t = 0; t < count; t++) {
-            const int64_t first = job->shape.columns * t / count,
-                          end = job->shape.columns * (t + 1) / count;
-            at.in = job->in_offset + r * job->in_row_step + first;
-            at.out = job->out + r * job->out_row_stride + first;
-            at.skip_first = job->shape.skip_first && first == 0;
-            at.skip_last = job->shape.skip_last && end == job->shape.columns;
-            deep_tiles[three][end - first - 1][vectors - 1](job, &at);
-        }
-    }
-}
-
+/* Band by band, each cut across into tiles of nearly equal size. */
 static void run(const vox_kernel_job *job) {
-    const vox_kernel_shape *shape = &job->shape;
-    const int64_t vectors = vectors_in(shape->columns);
-    const int last = (int)(shape->columns - (vectors - 1) * VEC_WIDTH);
-    bool deep;
-    block_cost(job->block, shape, &deep);
-    if (job->block == 1 && shape->kernel_size[1] > 1 && job->row_offset[1] == job->in_row_step)
-        run_shared(job, vectors, last);
-    else if (deep)
-        run_deep(job);
-    else
-        run_tiles(job, vectors, last);
+    const vox_kernel_plan *plan = job->plan;
+    const vox_kernel_shape *s = &plan->shape;
+    const int64_t unit = plan->path == PATH_DEEP ? 1 : VEC_WIDTH;
+    const int64_t row_units = ceil_div(s->columns, unit);
+    place at = {.kh_end = -1};
+    for (int64_t r = 0; r < s->rows; r += plan->height) {
+        const int64_t rows = vox_min(plan->height, s->rows - r);
+        const int64_t count = rows == plan->height ? plan->across : plan->across_lower;
+        const int64_t width = row_units / count, wider = row_units % count;
+        tile_function *const function[2] = {choose(plan, rows, width),
+                                            wider ? choose(plan, rows, width + 1) : NULL};
+        find_taps(job, r, rows, &at);
+        at.in = job->in_offset + r * job->in_row_step;
+        at.out = job->out + r * job->out_row_stride;
+        at.last = VEC_WIDTH;
+        at.skip_first = s->skip_first;
+        at.skip_last = false;
+        for (int64_t t = 0; t < count; t++) {
+            if (t == count - 1) {
+                at.last = (int)(s->columns - (row_units - 1) * unit);
+                at.skip_last = s->skip_last;
+            }
+            function[t < wider](job, &at);
+            at.in += (width + (t < wider)) * unit;
+            at.out += (width + (t < wider)) * unit;
+            at.skip_first = false;
+        }
+    }
 }
 
 static void copy_row(float *to, const float *from, int64_t columns) {
@@ -640,5 +713,5 @@ static void scale_row(float *row, int64_t columns, float scale, float shift) {
 }
 
 extern const vox_kernel JOIN(vox_kernel_, VOX_ISA);
-const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {TEXT(VOX_ISA), block_count, run, copy_row,
-                                               scale_row};
+const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {TEXT(VOX_ISA), block_count, plan,
+                                               run,           copy_row,    scale_row};

@@ -164,19 +164,22 @@ static bool skips_padding(const conv_layer *layer, const vox_axis axis[3]) {
     return axis[1].mode == VOX_PAD_ZEROS && !layer->base.needs_zero_planes;
 }
 
-/* What the kernel is to compute for `rows` rows of an output plane. */
-static vox_kernel_shape shape_of(const conv_layer *layer, const vox_axis axis[3], int64_t rows) {
+/* What the kernel is to compute for `block` channels and `rows` rows of an output plane. */
+static vox_kernel_shape shape_of(const conv_layer *layer, const vox_axis axis[3], int64_t block,
+                                 int64_t rows) {
     const vox_conv3d *c = &layer->conv;
     const vox_axis *w = &axis[2];
     const int64_t last_tap = (w->out - 1) * w->stride - w->before + vox_axis_span(w) - 1;
     const bool skip = skips_padding(layer, axis);
     return (vox_kernel_shape){
+        .block = (int)block,
         .in_channels = c->in_channels / c->groups,
         .kernel_size = {c->kernel_size[0], c->kernel_size[1], c->kernel_size[2]},
         .rows = rows,
         .columns = w->out,
         .skip_first = skip && w->before > 0,
         .skip_last = skip && last_tap >= w->in,
+        .shares_rows = axis[1].stride == axis[1].dilation,
     };
 }
 
@@ -192,7 +195,7 @@ static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int t
     if (!p)
         return VOX_ERR_RESOURCE;
     p->kernel = kernel;
-    const vox_kernel_shape plane = shape_of(layer, axis, axis[1].out);
+    const vox_kernel_shape plane = shape_of(layer, axis, 0, axis[1].out);
     p->blocks = kernel->block_count(c->out_channels / c->groups, &plane);
     p->weight = (float *)(void *)((char *)p + packed_head(c, threads));
     memset(p->weight + c->out_channels * tap_count(c), 0, VOX_KERNEL_MAX_VECTOR * sizeof(float));
@@ -238,18 +241,29 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int
     return c;
 }
 
-/* One block of output channels over rows [row, row + rows) of output plane `plane` of the window.
- */
-static void run_block(const conv_layer *layer, packed *p, const vox_window *w, int64_t plane,
-                      int64_t block, int64_t row, int64_t rows, int thread) {
-    const vox_conv3d *c = &layer->conv;
+typedef struct work {
+    const conv_layer *layer;
+    packed *packed;
+    const vox_window *window;
+    int64_t blocks; /* of all groups */
+    cut cut;
+    vox_kernel_plan plan[2][2]; /* [the last piece of a plane, which may have fewer rows][a block of
+                                   one channel more] */
+} work;
+
+/* One block of output channels over piece `piece` of output plane `plane` of the window. */
+static void run_block(const work *k, int64_t plane, int64_t piece, int64_t block, int thread) {
+    const vox_conv3d *c = &k->layer->conv;
+    const vox_window *w = k->window;
+    const packed *p = k->packed;
     const vox_axis *h = &w->axis[1];
     const int64_t group_in = c->in_channels / c->groups, group_out = c->out_channels / c->groups;
-    const int64_t group = block / p->blocks, b = block % p->blocks;
-    const int64_t channel = group * group_out + block_start(group_out, p->blocks, b);
-    const int64_t end = group * group_out + block_start(group_out, p->blocks, b + 1);
+    const int64_t group = block / p->blocks, b = block % p->blocks, row = piece * k->cut.rows;
+    const int64_t first = block_start(group_out, p->blocks, b);
+    const int64_t size = block_start(group_out, p->blocks, b + 1) - first;
+    const int64_t channel = group * group_out + first;
     vox_kernel_job job = {
-        .shape = shape_of(layer, w->axis, rows),
+        .plan = &k->plan[piece == k->cut.pieces - 1][size > group_out / p->blocks],
         .planes = w->planes + plane * c->kernel_size[0],
         .in_offset = group * group_in * w->channel_stride + row * h->stride * w->row_stride,
         .in_channel_stride = w->channel_stride,
@@ -259,44 +273,43 @@ static void run_block(const conv_layer *layer, packed *p, const vox_window *w, i
         .row_origin = row * h->stride - h->before,
         .row_stride = h->stride,
         .row_dilation = h->dilation,
-        .row_count = skips_padding(layer, w->axis) ? h->in : 0,
-        .block = (int)(end - channel),
+        .row_count = skips_padding(k->layer, w->axis) ? h->in : 0,
         .weight = p->weight + channel * tap_count(c),
-        .bias = layer->bias + channel,
+        .bias = k->layer->bias + channel,
         .out = vox_plane_row(w->to, channel, w->first + plane, row),
         .out_channel_stride = w->to->channel_stride,
         .out_row_stride = w->to->row_stride,
-        .row_taps = p->row_taps + row_tap_count(c, thread),
+        .row_taps = k->packed->row_taps + row_tap_count(c, thread),
     };
     p->kernel->run(&job);
 }
-
-typedef struct work {
-    const conv_layer *layer;
-    packed *packed;
-    const vox_window *window;
-    int64_t blocks; /* of all groups */
-    cut cut;
-} work;
 
 /* Units are numbered with the planes innermost: successive planes of one piece share most of their
  * input and all of their weights. */
 static void run_unit(void *user, int64_t unit, int thread) {
     const work *k = user;
     const int64_t plane = unit % k->window->count, part = unit / k->window->count % k->cut.parts;
-    const int64_t row = unit / k->cut.parts / k->window->count * k->cut.rows;
-    const int64_t rows = vox_min(k->cut.rows, k->window->axis[1].out - row);
+    const int64_t piece = unit / k->cut.parts / k->window->count;
     const int64_t end = vox_min((part + 1) * k->cut.blocks, k->blocks);
     for (int64_t b = part * k->cut.blocks; b < end; b++)
-        run_block(k->layer, k->packed, k->window, plane, b, row, rows, thread);
+        run_block(k, plane, piece, b, thread);
 }
 
 static void conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
     const conv_layer *layer = (const conv_layer *)l;
     const vox_conv3d *c = &layer->conv;
     packed *p = prepared;
-    work k = {layer, p, w, c->groups * p->blocks, {0}};
+    work k = {.layer = layer, .packed = p, .window = w, .blocks = c->groups * p->blocks};
     k.cut = cut_planes(w, c->in_channels / c->groups, k.blocks, weight_bytes(c));
+    const int64_t group_out = c->out_channels / c->groups;
+    for (int last = 0; last < 2; last++)
+        for (int more = 0; more <= (group_out % p->blocks > 0); more++) {
+            const int64_t before = last ? (k.cut.pieces - 1) * k.cut.rows : 0;
+            const int64_t rows = vox_min(w->axis[1].out - before, k.cut.rows);
+            const vox_kernel_shape shape =
+                shape_of(layer, w->axis, group_out / p->blocks + more, rows);
+            k.plan[last][more] = p->kernel->plan(&shape);
+        }
     vox_spread(w->threads, w->count * k.cut.pieces * k.cut.parts, run_unit, &k);
 }
 

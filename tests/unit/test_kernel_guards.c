@@ -57,14 +57,16 @@ static int64_t taps(const problem *p) {
     return p->in_channels * product(p->kernel, 3);
 }
 
-static vox_kernel_shape shape_of(const problem *p) {
+static vox_kernel_shape shape_of(const problem *p, int64_t block) {
     return (vox_kernel_shape){
+        .block = (int)block,
         .in_channels = p->in_channels,
         .kernel_size = {p->kernel[0], p->kernel[1], p->kernel[2]},
         .rows = p->rows,
         .columns = p->columns,
         .skip_first = p->zero_first,
         .skip_last = p->zero_last,
+        .shares_rows = p->row_stride == p->dilation[0],
     };
 }
 
@@ -85,7 +87,7 @@ static problem problem_new(dice *d, const vox_kernel *kernel) {
                  .zero_last = dice_between(d, 0, 1) > 0};
     if (deep)
         p.rows = vox_min(p.rows, 4);
-    const vox_kernel_shape shape = shape_of(&p);
+    const vox_kernel_shape shape = shape_of(&p, 0);
     p.blocks = kernel->block_count(p.out_channels, &shape);
     p.row_length = p.columns + (p.kernel[2] - 1) * p.dilation[1];
     p.plane_rows = (p.rows - 1) * p.row_stride + (p.kernel[1] - 1) * p.dilation[0] + 1;
@@ -148,14 +150,15 @@ static void run_and_compare(const vox_kernel *kernel, uint64_t seed, bool at_end
     }
     for (int64_t b = 0; b < p.blocks; b++) {
         const int64_t first = p.out_channels * b / p.blocks;
+        const vox_kernel_shape shape = shape_of(&p, p.out_channels * (b + 1) / p.blocks - first);
+        const vox_kernel_plan plan = kernel->plan(&shape);
         const vox_kernel_job job = {
-            .shape = shape_of(&p),
+            .plan = &plan,
             .planes = planes,
             .in_channel_stride = p.plane_rows * p.row_length,
             .in_row_step = p.row_stride * p.row_length,
             .row_offset = row_offset,
             .column_offset = column_offset,
-            .block = (int)(p.out_channels * (b + 1) / p.blocks - first),
             .weight = w.data + first * taps(&p),
             .bias = bias.data + first,
             .out = out.data + first * p.rows * p.columns,

@@ -32,7 +32,7 @@ int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4], int 
             const int64_t plane = shape[0] * shape[2] * shape[3] * (int64_t)sizeof(float);
             const int64_t span = vox_axis_span(&axis[0]);
             /* Where the span alone is too large, at least not plane by plane. */
-            slab = vox_min(slab, vox_max(ring_bytes * threads / plane - span + 1, 3));
+            slab = vox_min(slab, vox_max(ring_bytes * threads / plane - span + 1, 2));
         }
         memcpy(shape, out, sizeof shape);
     }

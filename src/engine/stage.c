@@ -250,25 +250,37 @@ static void split_row(const vox_stage *s, const float *row, float *to) {
     }
 }
 
-/* What arrives: planes [from, from + count), in place already or from x. */
+/* What arrives: planes [from, from + count), in place already or from x. A unit of work is a run of
+ * rows in all channels, which row layers need; or a run of channels. */
 typedef struct arrival {
     const vox_stage *stage;
     int64_t from, count;
-    const vox_dense *x; /* NULL: in place */
+    const vox_dense *x;           /* NULL: in place */
+    int64_t unit_rows, row_units; /* rows of a unit, units in a plane's height */
+    int64_t unit_channels;
 } arrival;
 
-enum { UNIT_ROWS = 16 }; /* rows of a plane that arrive as one unit of work */
+enum { UNIT_ROWS = 16 };
 
-static void arrive_rows(void *user, int64_t unit, int thread) {
+/* Where output channels look at few of the input's, threads that share the channels rather than the
+ * rows of a plane go through longer runs of memory. */
+static bool arrives_by_channel(const vox_stage *s) {
+    return s->window && s->window->by_channel && s->rows == s->rows_end;
+}
+
+static void arrive_unit(void *user, int64_t unit, int thread) {
     const arrival *a = user;
     const vox_stage *s = a->stage;
-    const int64_t d = a->from + unit % a->count, first = unit / a->count * UNIT_ROWS;
-    const int64_t end = vox_min(first + UNIT_ROWS, s->in[2]), before = s->axis[2].before;
+    const int64_t d = a->from + unit % a->count;
+    const int64_t first = unit / a->count % a->row_units * a->unit_rows;
+    const int64_t end = vox_min(first + a->unit_rows, s->in[2]), before = s->axis[2].before;
+    const int64_t channel = unit / a->count / a->row_units * a->unit_channels;
+    const int64_t channel_end = vox_min(channel + a->unit_channels, s->in[0]);
     const int64_t columns = s->in[3];
     const bool row_layers = s->rows != s->rows_end, split = s->phases > 1;
     float *scratch = split ? s->scratch + thread * scratch_floats(s) : NULL;
     if (a->x && (row_layers || !split))
-        for (int64_t c = 0; c < s->in[0]; c++)
+        for (int64_t c = channel; c < channel_end; c++)
             for (int64_t r = first; r < end; r++)
                 s->kernel->copy_row(vox_plane_row(&s->ring, c, d, r), vox_dense_row(a->x, c, d, r),
                                     columns);
@@ -278,7 +290,7 @@ static void arrive_rows(void *user, int64_t unit, int thread) {
                           columns);
     if (!s->window || (!split && s->axis[2].mode == VOX_PAD_ZEROS))
         return;
-    for (int64_t c = 0; c < s->in[0]; c++)
+    for (int64_t c = channel; c < channel_end; c++)
         for (int64_t r = first; r < end; r++) {
             float *padded = vox_plane_row(&s->ring, c, d, r) - before;
             if (!split) {
@@ -314,9 +326,15 @@ static void arrive(const vox_stage *s, int64_t from, int64_t count, const vox_de
     const int64_t rows = s->in[2];
     /* Zeros around a row stay where vox_stage_start put them, unless a split moves them. */
     const bool border_stays = !s->window || (s->axis[1].mode == VOX_PAD_ZEROS && s->phases == 1);
-    arrival a = {s, from, count, x};
+    arrival a = {s, from, count, x, UNIT_ROWS, (rows + UNIT_ROWS - 1) / UNIT_ROWS, s->in[0]};
+    int64_t units = a.row_units * count;
+    if (x && arrives_by_channel(s)) {
+        a.unit_rows = rows;
+        a.row_units = a.unit_channels = 1;
+        units = s->in[0] * count;
+    }
     if (!border_stays || s->rows != s->rows_end || x)
-        vox_spread(s->threads, (rows + UNIT_ROWS - 1) / UNIT_ROWS * count, arrive_rows, &a);
+        vox_spread(s->threads, units, arrive_unit, &a);
     if (s->window && s->axis[1].mode != VOX_PAD_ZEROS && s->padded_rows > rows)
         vox_spread(s->threads, s->in[0] * count, pad_plane, &a);
 }
@@ -366,6 +384,7 @@ vox_status vox_stage_push(vox_stage *s, int64_t count, const vox_dense *x, vox_e
             .count = n,
             .to = &s->next->ring,
             .threads = s->threads,
+            .by_channel = x && arrives_by_channel(s),
         };
         s->window->class->window(s->window, s->prepared, &w);
         s->produced += n;

@@ -228,7 +228,7 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int
     const int64_t row_bytes =
         channels * w->axis[0].kernel * w->axis[1].stride * w->row_stride * (int64_t)sizeof(float);
     const int64_t wanted = UNITS_PER_THREAD * w->threads;
-    int64_t parts = vox_min(ceil_div(weight_bytes, WEIGHT_BYTES), blocks);
+    int64_t parts = w->by_channel ? blocks : vox_min(ceil_div(weight_bytes, WEIGHT_BYTES), blocks);
     int64_t pieces = ceil_div(height, vox_max(PIECE_BYTES / row_bytes, FEW_ROWS));
     if (w->count * parts * pieces < wanted) /* shorter pieces, of rows that share their input */
         pieces = vox_max(pieces,
@@ -285,11 +285,14 @@ static void run_block(const work *k, int64_t plane, int64_t piece, int64_t block
 }
 
 /* Units are numbered with the planes innermost: successive planes of one piece share most of their
- * input and all of their weights. */
+ * input and all of their weights. Outermost is what a thread finds in its own cache: its share of
+ * the rows, or of the channels. */
 static void run_unit(void *user, int64_t unit, int thread) {
     const work *k = user;
-    const int64_t plane = unit % k->window->count, part = unit / k->window->count % k->cut.parts;
-    const int64_t piece = unit / k->cut.parts / k->window->count;
+    const int64_t plane = unit % k->window->count, run = unit / k->window->count;
+    const bool by_channel = k->window->by_channel;
+    const int64_t part = by_channel ? run / k->cut.pieces : run % k->cut.parts;
+    const int64_t piece = by_channel ? run % k->cut.pieces : run / k->cut.parts;
     const int64_t end = vox_min((part + 1) * k->cut.blocks, k->blocks);
     for (int64_t b = part * k->cut.blocks; b < end; b++)
         run_block(k, plane, piece, b, thread);
@@ -390,6 +393,7 @@ vox_status vox_chain_conv3d(vox_chain *chain, const vox_conv3d *conv, const floa
     l->base.class = &conv_class;
     l->conv = *conv;
     int64_t count = conv->out_channels * tap_count(conv);
+    l->base.by_channel = conv->groups > 1;
     l->base.macs_per_output = tap_count(conv);
     l->weight = vox_alloc(count, sizeof(float), "conv3d weight", err);
     l->bias = vox_alloc(conv->out_channels, sizeof(float), "conv3d bias", err);

@@ -51,6 +51,8 @@ typedef struct vox_window {
     int64_t first, count;
     const vox_planes *to; /* where output planes go */
     int threads;
+    bool by_channel; /* what a thread wrote of the planes is a share of their channels, not of their
+                        rows */
 } vox_window;
 
 typedef struct vox_layer vox_layer;
@@ -80,6 +82,7 @@ struct vox_layer {
     float fill;              /* window layers: the value of padding without a source */
     bool needs_zero_planes;  /* planes without a source must be given as planes of `fill` and not as
                                 NULL */
+    bool by_channel;         /* window layers: an output channel looks at few of the input's */
     int64_t macs_per_output; /* multiply-adds of one output value */
 };
 

@@ -50,7 +50,7 @@ static vox_status lay_out(job *j, const vox_input *in, const vox_chain *chain, i
                           vox_error *err) {
     vox_pipeline_free(j->pipeline);
     vox_error local = {0};
-    j->pipeline = vox_pipeline_new(chain, j->in, slab, j->threads, &local);
+    j->pipeline = vox_pipeline_new(chain, j->in, NULL, slab, j->threads, &local);
     if (!j->pipeline)
         return vox_fail(err, local.status, "%s", local.message);
     vox_plan *plan = &j->plan;

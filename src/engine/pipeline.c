@@ -10,6 +10,7 @@
 struct vox_pipeline {
     int64_t stage_count;
     vox_stage **stage; /* [stage_count], the sink last */
+    vox_box in;
 };
 
 int vox_thread_count(int threads) {
@@ -40,39 +41,106 @@ int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4], int 
     return vox_max(vox_min(slab, out_bytes * threads / out_plane), 1);
 }
 
-vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], int64_t slab,
-                               int threads, vox_error *err) {
-    vox_pipeline *p = vox_alloc(1, sizeof *p, "pipeline", err);
-    if (!p)
-        return NULL;
-    p->stage = vox_alloc(chain->count + 1, sizeof *p->stage, "pipeline", err);
-    if (!p->stage)
-        goto fail;
-    int64_t shape[4];
+/* One layer and the part of its output that is wanted. */
+typedef struct level {
+    const vox_layer *layer;
+    int64_t channels[2]; /* in, out */
+    vox_axis axis[3];    /* window layers: the part's */
+    vox_box in, out;     /* in the coordinates of the layer's whole input and output */
+} level;
+
+/* The levels of a chain: whole axes on the way down, the parts of them that are needed on the way
+ * back. */
+static vox_status make_levels(const vox_chain *chain, const int64_t in[4], const vox_box *part,
+                              level *levels, vox_error *err) {
+    int64_t shape[4], out[4];
     memcpy(shape, in, sizeof shape);
-    const vox_layer *rows = chain->first, *l = chain->first;
-    for (;; l = l->next) {
-        if (l && !l->class->window) {
-            int64_t out[4];
-            if (l->class->shape(l, shape, out, NULL, err))
-                goto fail;
-            continue; /* stays in [rows, l), for the stage that its planes arrive at */
-        }
-        vox_stage *s = vox_stage_new(rows, l, shape, slab, threads, err);
-        if (!s)
-            goto fail;
-        p->stage[p->stage_count++] = s;
-        if (p->stage_count > 1)
-            p->stage[p->stage_count - 2]->next = s;
-        if (!l)
-            return p;
-        memcpy(shape, s->out, sizeof shape);
-        slab = s->out_slab;
-        rows = l->next;
+    level *l = levels;
+    for (const vox_layer *layer = chain->first; layer; layer = layer->next, l++) {
+        vox_status status = layer->class->shape(layer, shape, out, l->axis, err);
+        if (status)
+            return status;
+        l->layer = layer;
+        l->channels[0] = shape[0];
+        l->channels[1] = out[0];
+        memcpy(shape, out, sizeof shape);
     }
+    vox_box wanted = {{0, 0, 0}, {shape[1], shape[2], shape[3]}};
+    if (part)
+        wanted = *part;
+    while (l-- > levels) {
+        l->in = l->out = wanted;
+        for (int i = 0; i < 3 && l->layer->class->window; i++) {
+            if (part) /* the whole takes all of its input, also what no window meets */
+                l->axis[i] =
+                    vox_axis_part(&l->axis[i], wanted.from[i], wanted.to[i], &l->in.from[i]);
+            l->in.to[i] = l->in.from[i] + l->axis[i].in;
+        }
+        wanted = l->in;
+    }
+    return VOX_OK;
+}
+
+static void box_shape(int64_t channels, const vox_box *box, int64_t shape[4]) {
+    shape[0] = channels;
+    for (int i = 0; i < 3; i++)
+        shape[1 + i] = box->to[i] - box->from[i];
+}
+
+static vox_status add_stage(vox_pipeline *p, const vox_layer *rows, const level *l,
+                            const int64_t in[4], int64_t *slab, int threads, vox_error *err) {
+    int64_t out[4];
+    memcpy(out, in, sizeof out);
+    if (l)
+        box_shape(l->channels[1], &l->out, out);
+    vox_stage *s =
+        vox_stage_new(rows, l ? l->layer : NULL, in, out, l ? l->axis : NULL, *slab, threads, err);
+    if (!s)
+        return VOX_ERR_RESOURCE;
+    p->stage[p->stage_count++] = s;
+    if (p->stage_count > 1)
+        p->stage[p->stage_count - 2]->next = s;
+    *slab = s->out_slab;
+    return VOX_OK;
+}
+
+vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], const vox_box *part,
+                               int64_t slab, int threads, vox_error *err) {
+    vox_pipeline *p = vox_alloc(1, sizeof *p, "pipeline", err);
+    level *levels = vox_alloc(chain->count + 1, sizeof *levels, "pipeline", err);
+    if (!p || !levels)
+        goto fail;
+    p->stage = vox_alloc(chain->count + 1, sizeof *p->stage, "pipeline", err);
+    if (!p->stage || make_levels(chain, in, part, levels, err))
+        goto fail;
+    p->in = (vox_box){{0, 0, 0}, {in[1], in[2], in[3]}};
+    if (chain->count > 0)
+        p->in = levels[0].in;
+    else if (part)
+        p->in = *part;
+    int64_t shape[4];
+    box_shape(in[0], &p->in, shape);
+    const vox_layer *rows = chain->first;
+    for (int i = 0; i < chain->count; i++) {
+        if (!levels[i].layer->class->window)
+            continue; /* stays in [rows, ...), for the stage that its planes arrive at */
+        if (add_stage(p, rows, &levels[i], shape, &slab, threads, err))
+            goto fail;
+        box_shape(levels[i].channels[1], &levels[i].out, shape);
+        rows = levels[i].layer->next;
+    }
+    if (add_stage(p, rows, NULL, shape, &slab, threads, err))
+        goto fail;
+    free(levels);
+    return p;
 fail:
+    free(levels);
     vox_pipeline_free(p);
     return NULL;
+}
+
+vox_box vox_pipeline_input_box(const vox_pipeline *p) {
+    return p->in;
 }
 
 void vox_pipeline_memory(const vox_pipeline *p,

@@ -31,7 +31,7 @@ vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5]
     threads = vox_thread_count(threads);
     const int64_t slab = vox_pipeline_good_slab(c, n, threads);
     vox_error local = {0};
-    vox_pipeline *p = vox_pipeline_new(c, n, slab, threads, &local);
+    vox_pipeline *p = vox_pipeline_new(c, n, NULL, slab, threads, &local);
     if (!p)
         return vox_fail(err, local.status, "%s", local.message);
     vox_planes to = dense(y, out);

@@ -49,7 +49,7 @@ static vox_status lay_out_rows(vox_stage *s, vox_error *err) {
     s->phases = w->stride;
     s->phase_length = (s->padded_columns + s->phases - 1) / s->phases;
     /* The first input of a row lies on a cache line: so do the middle taps' of most kernels. */
-    s->lead = s->phases == 1 ? vox_round_up(w->before, LINE) - w->before : 0;
+    s->lead = s->phases == 1 ? vox_round_up(vox_axis_front(w), LINE) - vox_axis_front(w) : 0;
     int64_t row, plane, slot, all; /* all: of a ring that holds the whole volume, the worst case */
     if (!vox_mul(s->phases, s->phase_length, &row) || !spread_lines(&row) ||
         !vox_mul(row, s->padded_rows, &plane) || !spread_lines(&plane) ||
@@ -68,7 +68,8 @@ static vox_status lay_out_rows(vox_stage *s, vox_error *err) {
 }
 
 vox_stage *vox_stage_new(const vox_layer *rows, const vox_layer *window, const int64_t in[4],
-                         int64_t in_slab, int threads, vox_error *err) {
+                         const int64_t out[4], const vox_axis axis[3], int64_t in_slab, int threads,
+                         vox_error *err) {
     vox_stage *s = vox_alloc(1, sizeof *s, "stage", err);
     if (!s)
         return NULL;
@@ -76,15 +77,13 @@ vox_stage *vox_stage_new(const vox_layer *rows, const vox_layer *window, const i
     s->rows_end = s->window = window;
     s->threads = threads;
     memcpy(s->in, in, sizeof s->in);
-    if (window) {
-        if (window->class->shape(window, in, s->out, s->axis, err))
-            goto fail;
-    } else {
-        memcpy(s->out, in, sizeof s->out);
-        for (int i = 0; i < 3; i++)
-            s->axis[i] = (vox_axis){
-                .in = in[1 + i], .out = in[1 + i], .kernel = 1, .stride = 1, .dilation = 1};
-    }
+    memcpy(s->out, out, sizeof s->out);
+    for (int i = 0; i < 3; i++)
+        s->axis[i] =
+            window
+                ? axis[i]
+                : (vox_axis){
+                      .in = in[1 + i], .out = in[1 + i], .kernel = 1, .stride = 1, .dilation = 1};
     if (lay_out_rows(s, err))
         goto fail;
     in_slab = vox_min(in_slab, in[1]);
@@ -153,8 +152,9 @@ static void fill(float *to, int64_t count, float value) {
 static void clear_row(void *user, int64_t row, int thread) {
     const vox_stage *s = user;
     const vox_axis *h = &s->axis[1], *w = &s->axis[2];
-    const bool interior = row >= h->before && row < h->before + h->in && s->phases == 1;
-    const int64_t end = interior ? w->before + w->in : w->before;
+    const int64_t front = vox_axis_front(w), first_row = vox_axis_front(h);
+    const bool interior = row >= first_row && row < first_row + h->in && s->phases == 1;
+    const int64_t end = interior ? front + w->in : front;
     const int64_t row_end = row + 1 < s->padded_rows
                                 ? s->ring.row_stride
                                 : s->ring.channel_stride - row * s->ring.row_stride;
@@ -163,7 +163,7 @@ static void clear_row(void *user, int64_t row, int thread) {
         for (int64_t c = 0; c < s->in[0]; c++) {
             float *padded =
                 padded_slot(s, slot) + c * s->ring.channel_stride + row * s->ring.row_stride;
-            fill(padded, w->before, s->window->fill);
+            fill(padded, front, s->window->fill);
             fill(padded + end, row_end - end, s->window->fill);
         }
 }
@@ -180,7 +180,7 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     s->scratch = vox_alloc(s->threads * scratch_floats(s), sizeof(float), "rows", err);
     if (!s->memory || !s->scratch)
         return VOX_ERR_RESOURCE;
-    s->ring.data = padded_slot(s, 0) + h->before * s->ring.row_stride + w->before;
+    s->ring.data = padded_slot(s, 0) + vox_axis_front(h) * s->ring.row_stride + vox_axis_front(w);
     if (!s->window)
         return VOX_OK;
     vox_spread(s->threads, s->padded_rows, clear_row, s);
@@ -193,10 +193,11 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     if (!s->planes || !s->row_offset || !s->column_offset)
         return VOX_ERR_RESOURCE;
     for (int64_t k = 0; k < h->kernel; k++)
-        s->row_offset[k] = k * h->dilation * s->ring.row_stride;
-    for (int64_t k = 0; k < w->kernel; k++)
-        s->column_offset[k] =
-            k * w->dilation % s->phases * s->phase_length + k * w->dilation / s->phases;
+        s->row_offset[k] = (vox_axis_front(h) - h->before + k * h->dilation) * s->ring.row_stride;
+    for (int64_t k = 0; k < w->kernel; k++) {
+        const int64_t column = vox_axis_front(w) - w->before + k * w->dilation;
+        s->column_offset[k] = column % s->phases * s->phase_length + column / s->phases;
+    }
     return s->window->class->prepare(s->window, s->axis, s->threads, &s->prepared, err);
 }
 
@@ -223,15 +224,13 @@ void vox_stage_free(vox_stage *s) {
 /* The left and right ends of one padded row, from its interior. */
 static void pad_row(const vox_stage *s, float *row) {
     const vox_axis *w = &s->axis[2];
-    float fill = s->window->fill;
-    for (int64_t i = 0; i < w->before; i++) {
-        int64_t from = vox_axis_source(w, i - w->before);
-        row[i] = from < 0 ? fill : row[w->before + from];
-    }
-    for (int64_t i = w->before + w->in; i < s->padded_columns; i++) {
-        int64_t from = vox_axis_source(w, i - w->before);
-        row[i] = from < 0 ? fill : row[w->before + from];
-    }
+    const int64_t front = vox_axis_front(w);
+    const int64_t side[2][2] = {{0, front}, {front + w->in, s->padded_columns}};
+    for (int k = 0; k < 2; k++)
+        for (int64_t i = side[k][0]; i < side[k][1]; i++) {
+            int64_t from = vox_axis_source(w, i - front);
+            row[i] = from < 0 ? s->window->fill : row[front + from];
+        }
 }
 
 /* Sorts a padded row into its phases: x[0], x[s], x[2s], ... | x[1], x[s+1], ... | ... */
@@ -273,7 +272,8 @@ static void arrive_unit(void *user, int64_t unit, int thread) {
     const vox_stage *s = a->stage;
     const int64_t d = a->from + unit % a->count;
     const int64_t first = unit / a->count % a->row_units * a->unit_rows;
-    const int64_t end = vox_min(first + a->unit_rows, s->in[2]), before = s->axis[2].before;
+    const int64_t end = vox_min(first + a->unit_rows, s->in[2]);
+    const int64_t front = vox_axis_front(&s->axis[2]);
     const int64_t channel = unit / a->count / a->row_units * a->unit_channels;
     const int64_t channel_end = vox_min(channel + a->unit_channels, s->in[0]);
     const int64_t columns = s->in[3];
@@ -292,15 +292,15 @@ static void arrive_unit(void *user, int64_t unit, int thread) {
         return;
     for (int64_t c = channel; c < channel_end; c++)
         for (int64_t r = first; r < end; r++) {
-            float *padded = vox_plane_row(&s->ring, c, d, r) - before;
+            float *padded = vox_plane_row(&s->ring, c, d, r) - front;
             if (!split) {
                 pad_row(s, padded);
                 continue;
             }
             if (a->x && !row_layers)
-                s->kernel->copy_row(scratch + before, vox_dense_row(a->x, c, d, r), columns);
+                s->kernel->copy_row(scratch + front, vox_dense_row(a->x, c, d, r), columns);
             else
-                memcpy(scratch + before, padded + before, (size_t)columns * sizeof(float));
+                memcpy(scratch + front, padded + front, (size_t)columns * sizeof(float));
             pad_row(s, scratch);
             split_row(s, scratch, padded);
         }
@@ -312,9 +312,9 @@ static void pad_plane(void *user, int64_t unit, int thread) {
     const vox_stage *s = a->stage;
     const vox_axis *h = &s->axis[1];
     const int64_t d = a->from + unit % a->count, c = unit / a->count;
-    float *padded = vox_plane_row(&s->ring, c, d, 0) - s->axis[2].before;
+    float *padded = vox_plane_row(&s->ring, c, d, 0) - vox_axis_front(&s->axis[2]);
     (void)thread;
-    for (int64_t r = -h->before; r < s->padded_rows - h->before; r++) {
+    for (int64_t r = -vox_axis_front(h); r < s->padded_rows - vox_axis_front(h); r++) {
         int64_t from = r >= 0 && r < h->in ? -1 : vox_axis_source(h, r);
         if (from >= 0)
             memcpy(padded + r * s->ring.row_stride, padded + from * s->ring.row_stride,

@@ -41,8 +41,11 @@ struct vox_stage {
     void *sink_user;
 };
 
+/* `window` (NULL: the sink) over planes of (C, D, H, W) `in`, which rows [rows, window) change as
+ * they arrive in slabs of up to in_slab; `axis` is the window's, of the volume or of a part. */
 vox_stage *vox_stage_new(const vox_layer *rows, const vox_layer *window, const int64_t in[4],
-                         int64_t in_slab, int threads, vox_error *err);
+                         const int64_t out[4], const vox_axis axis[3], int64_t in_slab, int threads,
+                         vox_error *err);
 int64_t vox_stage_ring_bytes(const vox_stage *s);
 int64_t vox_stage_table_bytes(const vox_stage *s);
 vox_status vox_stage_start(vox_stage *s, vox_error *err);

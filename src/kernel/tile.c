@@ -185,7 +185,7 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
         for (int64_t d = 0; d < s->kernel_size[0]; d++, weight += kh * kw) {
             if (!job->planes[d])
                 continue;
-            const float *row = job->planes[d] + in;
+            const float *row = job->planes[d] + in + job->row_offset[0];
             if (kh_constant) {
                 UNROLL for (int q = 0; q < rows + kh_constant - 1; q++, row += step)
                     shared_row(job, one_address(row), weight + q * kw,
@@ -221,7 +221,7 @@ INLINE void held(const vox_kernel_job *job, const place *at, const int rows, con
                 continue;
             vec w[9];
             UNROLL for (int i = 0; i < 9; i++) w[i] = vec_broadcast(weight[i]);
-            const float *row = job->planes[d] + in;
+            const float *row = job->planes[d] + in + job->row_offset[0];
             UNROLL for (int q = 0; q < rows + 2; q++, row += step) {
                 UNROLL for (int k = 0; k < 3; k++) {
                     const float *x = one_address(row + column[k]);

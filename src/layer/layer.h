@@ -20,7 +20,8 @@ extern const char vox_axis_name[];
 typedef struct vox_axis {
     int64_t in, out; /* extents */
     int64_t kernel, stride, dilation;
-    int64_t before; /* padding in front; what is needed behind follows from out */
+    int64_t before; /* padding in front; what is needed behind follows from out. Negative in a part
+                       of an axis: so many of the first inputs meet no window */
     vox_padding_mode mode;
 } vox_axis;
 
@@ -28,13 +29,21 @@ typedef struct vox_axis {
 static inline int64_t vox_axis_span(const vox_axis *a) {
     return a->dilation * (a->kernel - 1) + 1;
 }
-/* Positions from -before to the last one that a window or the input touches. */
+/* Positions in front of the input that are kept, as padding. */
+static inline int64_t vox_axis_front(const vox_axis *a) {
+    return vox_max(a->before, 0);
+}
+/* Positions from -vox_axis_front() to the last one that a window or the input touches. */
 static inline int64_t vox_axis_padded(const vox_axis *a) {
-    return vox_max(a->before + a->in, (a->out - 1) * a->stride + vox_axis_span(a));
+    return vox_axis_front(a) +
+           vox_max(a->in, (a->out - 1) * a->stride - a->before + vox_axis_span(a));
 }
 /* Where the value of position i (may be negative or beyond `in`) comes from: an index of the input,
  * or -1 for padding that has no source (zeros; minus infinity in max pooling). */
 int64_t vox_axis_source(const vox_axis *a, int64_t i);
+/* Outputs [from, to) as an axis of their own, over the inputs that they need: those begin at index
+ * *in_from of the whole axis. Padding remains at the ends of the whole axis alone. */
+vox_axis vox_axis_part(const vox_axis *whole, int64_t from, int64_t to, int64_t *in_from);
 
 /* ---- Layers ---- */
 

@@ -50,10 +50,11 @@ static vox_status pool_shape(const vox_layer *l, const int64_t in[4], int64_t ou
     return VOX_OK;
 }
 
-/* How many values the window of output o counts along one axis: those inside the padding (or the
+/* How many values the window of output o counts along axis i: those inside the padding (or the
  * input alone); what ceil_mode adds behind the padding never counts. */
-static int64_t counted(const vox_pool3d *p, const vox_axis *a, int64_t o) {
-    int64_t from = o * a->stride - a->before, to = vox_min(from + a->kernel, a->in + a->before);
+static int64_t counted(const vox_pool3d *p, const vox_axis axis[3], int i, int64_t o) {
+    const vox_axis *a = &axis[i];
+    int64_t from = o * a->stride - a->before, to = vox_min(from + a->kernel, a->in + p->padding[i]);
     if (!p->count_include_pad) {
         from = vox_max(from, 0);
         to = vox_min(to, a->in);
@@ -83,9 +84,9 @@ static void pool_row(const vox_pool3d *p, const vox_window *w, const float *cons
             }
     }
     if (p->average) {
-        int64_t count = counted(p, &a[0], plane) * counted(p, &a[1], row);
+        int64_t count = counted(p, a, 0, plane) * counted(p, a, 1, row);
         for (int64_t i = 0; i < columns; i++)
-            out[i] /= (float)(count * counted(p, &a[2], i));
+            out[i] /= (float)(count * counted(p, a, 2, i));
     }
 }
 

@@ -28,16 +28,22 @@ static vox_status collect(void *user, int64_t d, int64_t count, const vox_planes
     return VOX_OK;
 }
 
-/* Pushes frame x (C, D, H, W) in slabs. */
+/* Pushes what the pipeline needs of frame x (C, D, H, W), in slabs. */
 static void push_all(vox_pipeline *p, const float *x, const int64_t in[4], int64_t slab) {
-    for (int64_t d = 0, count; d < in[1]; d += count) {
-        count = in[1] - d < slab ? in[1] - d : slab;
+    const vox_box box = vox_pipeline_input_box(p);
+    const int64_t depth = box.to[0] - box.from[0];
+    for (int64_t d = 0, count; d < depth; d += count) {
+        count = vox_min(slab, depth - d);
         const vox_planes *to = vox_pipeline_input(p);
+        cr_assert_eq(to->rows, box.to[1] - box.from[1]);
+        cr_assert_eq(to->columns, box.to[2] - box.from[2]);
         for (int64_t c = 0; c < in[0]; c++)
             for (int64_t i = d; i < d + count; i++)
-                for (int64_t r = 0; r < in[2]; r++)
-                    memcpy(vox_plane_row(to, c, i, r), x + ((c * in[1] + i) * in[2] + r) * in[3],
-                           (size_t)in[3] * sizeof(float));
+                for (int64_t r = 0; r < to->rows; r++)
+                    memcpy(vox_plane_row(to, c, i, r),
+                           x + ((c * in[1] + box.from[0] + i) * in[2] + box.from[1] + r) * in[3] +
+                               box.from[2],
+                           (size_t)to->columns * sizeof(float));
         cr_assert_eq(vox_pipeline_push(p, count, NULL, NULL), VOX_OK);
     }
 }
@@ -92,7 +98,7 @@ Test(engine, every_slab_and_thread_count_gives_the_same_bits) {
         for (int i = 0; i < 4; i++) {
             collector to = {.y = calloc((size_t)n, sizeof(float))};
             memcpy(to.shape, shape, sizeof shape);
-            vox_pipeline *p = vox_pipeline_new(chain, in, slabs[i], 1 + i, &err);
+            vox_pipeline *p = vox_pipeline_new(chain, in, NULL, slabs[i], 1 + i, &err);
             cr_assert_not_null(p, "%s", err.message);
             cr_assert_eq(vox_pipeline_start(p, collect, &to, &err), VOX_OK, "%s", err.message);
             for (int frame = 0; frame < 2;
@@ -109,6 +115,74 @@ Test(engine, every_slab_and_thread_count_gives_the_same_bits) {
                 whole = to.y;
             if (to.y != whole)
                 free(to.y);
+        }
+        free(whole);
+        vox_chain_free(chain);
+        conv_case_free(&c);
+    }
+}
+
+/* One part of the output, whose (C, D, H, W) are `shape`, against the same part of the whole. */
+static void compare_part(const vox_chain *chain, const conv_case *c, const int64_t shape[4],
+                         const float *whole, const vox_box *part, int64_t slab, int threads,
+                         const char *what) {
+    const int64_t n[4] = {shape[0], part->to[0] - part->from[0], part->to[1] - part->from[1],
+                          part->to[2] - part->from[2]};
+    vox_error err = {0};
+    collector to = {.y = malloc((size_t)product(n, 4) * sizeof(float))};
+    memcpy(to.shape, n, sizeof n);
+    vox_pipeline *p = vox_pipeline_new(chain, c->in + 1, part, slab, threads, &err);
+    cr_assert_not_null(p, "%s: %s", what, err.message);
+    cr_assert_eq(vox_pipeline_start(p, collect, &to, &err), VOX_OK, "%s", err.message);
+    push_all(p, c->x, c->in + 1, slab);
+    cr_assert_eq(to.next, n[1]);
+    for (int64_t i = 0; i < n[0] * n[1] * n[2]; i++) {
+        const int64_t row = i % n[2], d = i / n[2] % n[1], ch = i / n[2] / n[1];
+        const int64_t at = (ch * shape[1] + part->from[0] + d) * shape[2] + part->from[1] + row;
+        cr_assert_arr_eq(to.y + i * n[3], whole + at * shape[3] + part->from[2],
+                         (size_t)n[3] * sizeof(float), "%s: channel %d, voxel %d,%d,%d+", what,
+                         (int)ch, (int)(part->from[0] + d), (int)(part->from[1] + row),
+                         (int)part->from[2]);
+    }
+    vox_pipeline_free(p);
+    free(to.y);
+}
+
+/* Parts of one voxel, of primes, of the whole; anywhere, at the faces, in the padding. */
+static vox_box random_part(dice *d, const int64_t shape[4]) {
+    static const int64_t extent[] = {1, 1, 2, 3, 5, 7, 13, 31, 1000};
+    vox_box b;
+    for (int i = 0; i < 3; i++) {
+        const int64_t n = vox_min(shape[1 + i], extent[dice_between(d, 0, 8)]);
+        const int64_t room = shape[1 + i] - n, where = dice_between(d, 0, 3);
+        b.from[i] = where == 0 ? 0 : where == 1 ? room : dice_between(d, 0, room);
+        b.to[i] = b.from[i] + n;
+    }
+    return b;
+}
+
+ParameterizedTestParameters(engine, parts_are_those_of_the_whole) {
+    return isa_params();
+}
+
+ParameterizedTest(isa_name *isa, engine, parts_are_those_of_the_whole, .timeout = 300) {
+    vox_error err = {0};
+    cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        conv_case c = conv_case_new(seed);
+        vox_chain *chain = seed % 3 ? conv_case_chain(&c) : long_chain(&c, seed);
+        dice d = dice_new(seed + 5000);
+        int64_t shape[4];
+        cr_assert_eq(vox_chain_shape(chain, c.in + 1, shape, &err), VOX_OK, "%s", err.message);
+        c.in[0] = 1;
+        float *whole = malloc((size_t)product(shape, 4) * sizeof *whole);
+        cr_assert_eq(vox_chain_run(chain, c.x, c.in, whole, 2, &err), VOX_OK);
+        for (int i = 0; i < 4; i++) {
+            const vox_box part = random_part(&d, shape);
+            char what[64];
+            snprintf(what, sizeof what, "%s, seed %d, part %d", isa->text, (int)seed, i);
+            compare_part(chain, &c, shape, whole, &part, dice_between(&d, 1, 5),
+                         (int)dice_between(&d, 1, 3), what);
         }
         free(whole);
         vox_chain_free(chain);
@@ -135,7 +209,7 @@ Test(engine, a_convolution_holds_kernel_size_planes) {
     vox_chain *chain = vox_chain_new(NULL);
     cr_assert_eq(vox_chain_conv3d(chain, &conv, w, NULL, NULL), VOX_OK);
     const int64_t in[4] = {1, 1000, 512, 512};
-    vox_pipeline *p = vox_pipeline_new(chain, in, 1, 1, NULL);
+    vox_pipeline *p = vox_pipeline_new(chain, in, NULL, 1, 1, NULL);
     int64_t bytes = 0;
     vox_pipeline_memory(p, add, &bytes);
     const int64_t plane = 512 * 512 * 4;
@@ -155,7 +229,7 @@ Test(engine, a_failing_sink_stops_the_push) {
     vox_chain *chain = vox_chain_new(NULL);
     const int64_t in[4] = {1, 5, 2, 2};
     const float x[20] = {0};
-    vox_pipeline *p = vox_pipeline_new(chain, in, 1, 1, NULL);
+    vox_pipeline *p = vox_pipeline_new(chain, in, NULL, 1, 1, NULL);
     cr_assert_eq(vox_pipeline_start(p, refuse, NULL, NULL), VOX_OK);
     vox_error err = {0};
     vox_status status = VOX_OK;

@@ -268,6 +268,10 @@ typedef struct vox_filter_options {
     int64_t max_memory;  /* bytes of peak resident memory; 0: the smaller of 80 % of what is
                             available and  the control group's limit */
     int64_t slab_planes; /* D-planes a slab; 0: chosen */
+    /* H and W of patches, in input voxels, that planes are worked through in: to the bit the same
+     * result, in less memory. Neighbouring patches overlap by what the layers look at. 0: whole
+     * planes, or what max_memory asks for. */
+    int64_t patch_size[2];
     vox_time time;       /* as in vox_input_layout */
     int64_t in_channels; /* as in vox_input_layout */
     int datatype;    /* NIfTI datatype code of the output, or VOX_DATATYPE_INPUT; default float32 */
@@ -294,7 +298,11 @@ enum { VOX_PLAN_PARTS = 48 };
 typedef struct vox_plan {
     int64_t in[5], out[5]; /* N, C, D, H, W */
     int64_t slab_planes;
-    int64_t multiply_adds; /* of all layers, padding included */
+    int64_t patch[2],
+        patch_count;           /* H and W of an output patch, patches of a frame (1: no patches) */
+    int64_t input_voxels_read; /* of all frames and channels, overlaps each time */
+    int64_t multiply_adds;     /* of all layers, padding and overlaps included */
+    int64_t overlap_multiply_adds; /* those of them that patches do again */
     int part_count;
     struct {
         char name[48];

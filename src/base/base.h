@@ -57,7 +57,19 @@ const char *vox_bytes_text(int64_t bytes, char buf[32]);
  * turns every NaN into this one, and then there is no other. */
 float vox_machine_nan(void);
 
-/* ---- Plane windows ---- */
+/* ---- Boxes and plane windows ---- */
+
+/* A part of a volume: indices [from, to) along each of D, H, W. */
+typedef struct vox_box {
+    int64_t from[3], to[3];
+} vox_box;
+
+static inline int64_t vox_box_extent(const vox_box *b, int axis) {
+    return b->to[axis] - b->from[axis];
+}
+static inline int64_t vox_box_voxels(const vox_box *b) {
+    return vox_box_extent(b, 0) * vox_box_extent(b, 1) * vox_box_extent(b, 2);
+}
 
 /* Where the planes of one level of the chain lie in memory: the place that a producer writes its
  * output to and its consumer reads it from. Plane d of channel c, row h starts at vox_plane_row();

@@ -19,7 +19,9 @@ static void fill_filter_options(vox_filter_options *f, const conv_options *o,
     vox_filter_defaults(f);
     f->threads = (int)o->threads;
     f->max_memory = o->max_memory;
-    f->slab_planes = o->slab;
+    f->slab_planes = o->slab ? o->slab : o->patch_size[0];
+    f->patch_size[0] = o->patch_size[1];
+    f->patch_size[1] = o->patch_size[2];
     f->time = (vox_time)o->time;
     f->in_channels = layout_channels;
     f->datatype = o->datatype;

@@ -46,7 +46,7 @@ typedef struct conv_options {
     /* data and execution */
     int time, datatype;
     bool split;
-    int64_t threads, max_memory, slab;
+    int64_t threads, max_memory, slab, patch_size[3];
     const char *isa;
     bool plan;
     /* general */

@@ -21,7 +21,15 @@ void print_plan(const vox_plan *plan) {
     print_shape("output (N,C,D,H,W)", plan->out);
     printf("%-36s %" PRId64 " plane%s\n", "slab", plan->slab_planes,
            plan->slab_planes == 1 ? "" : "s");
+    if (plan->patch_count > 1) {
+        printf("%-36s %" PRId64 " of %" PRId64 " x %" PRId64 " (HxW)\n", "patches of the output",
+               plan->patch_count, plan->patch[0], plan->patch[1]);
+        printf("%-36s %" PRId64 "\n", "input voxels read", plan->input_voxels_read);
+    }
     printf("%-36s %" PRId64 "\n", "multiply-adds", plan->multiply_adds);
+    if (plan->patch_count > 1)
+        printf("%-36s %" PRId64 "\n", "  of them in overlaps of patches",
+               plan->overlap_multiply_adds);
     puts("memory");
     for (int i = 0; i < plan->part_count; i++) {
         char label[64];

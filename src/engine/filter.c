@@ -22,13 +22,39 @@ void vox_filter_defaults(vox_filter_options *o) {
 
 /* One run, as far as header, chain and options settle it. */
 typedef struct job {
+    const vox_chain *chain;
     vox_layout layout;
-    int64_t in[4];
+    int64_t in[4], out[4];
     int threads;
     vox_output output;
-    vox_pipeline *pipeline;
+    int64_t patch[2], patches[2]; /* H and W of an output patch; their number along H and W */
     vox_plan plan;
 } job;
+
+/* Patch p of the output; (0, 0) of 1 x 1 is all of it. */
+static vox_box patch_box(const job *j, int64_t p) {
+    const int64_t at[2] = {p / j->patches[1], p % j->patches[1]};
+    vox_box b = {.to = {j->out[1]}};
+    for (int i = 0; i < 2; i++) {
+        b.from[1 + i] = at[i] * j->patch[i];
+        b.to[1 + i] = vox_min(b.from[1 + i] + j->patch[i], j->out[2 + i]);
+    }
+    return b;
+}
+
+static int64_t patch_count(const job *j) {
+    return j->patches[0] * j->patches[1];
+}
+
+static vox_pipeline *patch_pipeline(const job *j, int64_t p, int64_t slab, vox_error *err) {
+    const vox_box part = patch_box(j, p);
+    vox_error local = {0};
+    vox_pipeline *pipeline = vox_pipeline_new(j->chain, j->in, patch_count(j) > 1 ? &part : NULL,
+                                              slab, j->threads, &local);
+    if (!pipeline)
+        vox_fail(err, local.status, "%s", local.message);
+    return pipeline;
+}
 
 static void add_part(void *user, const char *name, int64_t bytes) {
     vox_plan *plan = user;
@@ -45,49 +71,120 @@ static void add_part(void *user, const char *name, int64_t bytes) {
     plan->part[i].bytes = bytes;
 }
 
-/* Lays everything out for slabs of `slab` planes; the memory is in j->plan. */
-static vox_status lay_out(job *j, const vox_input *in, const vox_chain *chain, int64_t slab,
+static void add_bytes(void *user, const char *name, int64_t bytes) {
+    int64_t *total = user;
+    (void)name;
+    if (!vox_add(*total, bytes, total))
+        *total = INT64_MAX;
+}
+
+/* The pipeline of the patch that takes the most memory. Patches differ by what the volume's faces
+ * cut off or padding asks for: so the first, the last and one in the middle, along H and W, are all
+ * that there are. */
+static vox_pipeline *largest_pipeline(const job *j, int64_t slab, vox_error *err) {
+    vox_pipeline *largest = NULL;
+    int64_t most = -1;
+    for (int k = 0; k < 9; k++) {
+        const int64_t row = (j->patches[0] - 1) * (k / 3) / 2;
+        const int64_t column = (j->patches[1] - 1) * (k % 3) / 2;
+        vox_pipeline *p = patch_pipeline(j, row * j->patches[1] + column, slab, err);
+        int64_t bytes = 0;
+        if (!p) {
+            vox_pipeline_free(largest);
+            return NULL;
+        }
+        vox_pipeline_memory(p, add_bytes, &bytes);
+        if (bytes <= most) {
+            vox_pipeline_free(p);
+            continue;
+        }
+        most = bytes;
+        vox_pipeline_free(largest);
+        largest = p;
+        if (patch_count(j) == 1)
+            break;
+    }
+    return largest;
+}
+
+/* Lays everything out for slabs of `slab` planes of patches of `patch` output voxels; the memory is
+ * in j->plan. */
+static vox_status lay_out(job *j, const vox_input *in, const int64_t patch[2], int64_t slab,
                           vox_error *err) {
-    vox_pipeline_free(j->pipeline);
-    vox_error local = {0};
-    j->pipeline = vox_pipeline_new(chain, j->in, NULL, slab, j->threads, &local);
-    if (!j->pipeline)
-        return vox_fail(err, local.status, "%s", local.message);
     vox_plan *plan = &j->plan;
+    for (int i = 0; i < 2; i++) {
+        j->patch[i] = vox_min(patch[i], j->out[2 + i]);
+        j->patches[i] = (j->out[2 + i] + j->patch[i] - 1) / j->patch[i];
+        plan->patch[i] = j->patch[i];
+    }
+    plan->patch_count = patch_count(j);
     plan->slab_planes = slab;
     plan->part_count = 0;
     plan->total_bytes = 0;
-    j->output.slab_planes = vox_pipeline_out_slab(j->pipeline);
+    vox_pipeline *pipeline = largest_pipeline(j, slab, err);
+    if (!pipeline)
+        return err ? err->status : VOX_ERR_RESOURCE;
+    j->output.slab_planes = vox_pipeline_out_slab(pipeline);
+    j->output.patches = patch_count(j) > 1;
     int64_t reader, writer;
-    vox_status status =
-        vox_reader_memory(in, &j->layout, slab, &reader, &plan->input_spool_bytes, err);
+    vox_status status = vox_reader_memory(in, &j->layout, slab, j->output.patches, &reader,
+                                          &plan->input_spool_bytes, err);
     if (!status)
         status = vox_writer_memory(in, &j->output, &writer, &plan->output_spool_bytes, err);
-    if (status)
-        return status;
-    add_part(plan, "program and threads", PROCESS_BYTES + (int64_t)j->threads * THREAD_BYTES);
-    add_part(plan, "reader", reader);
-    vox_pipeline_memory(j->pipeline, add_part, plan);
-    add_part(plan, "writer", writer);
-    return VOX_OK;
+    if (!status) {
+        add_part(plan, "program and threads", PROCESS_BYTES + (int64_t)j->threads * THREAD_BYTES);
+        add_part(plan, "reader", reader);
+        vox_pipeline_memory(pipeline, add_part, plan);
+        add_part(plan, "writer", writer);
+    }
+    vox_pipeline_free(pipeline);
+    return status;
 }
 
-/* The slab: what was asked for, or what keeps the threads busy, or less where memory is capped. */
-static vox_status choose_slab(job *j, const vox_input *in, const vox_chain *chain,
-                              const vox_filter_options *o, vox_error *err) {
+/* Patches are not cut smaller than this, in output voxels, to stay under a cap: what neighbours
+ * compute twice would cost more than memory is worth. */
+enum { LEAST_ROWS = 16, LEAST_COLUMNS = 64 };
+
+static bool cut_patch(int64_t patch[2]) {
+    const int64_t least[2] = {LEAST_ROWS, LEAST_COLUMNS};
+    for (int i = 0; i < 2; i++)
+        if (patch[i] > least[i]) { /* whole rows as long as possible: they are read in one piece */
+            patch[i] = vox_max((patch[i] + 1) / 2, least[i]);
+            return true;
+        }
+    return false;
+}
+
+/* Slab and patch: what was asked for, or what keeps the threads busy, or less where memory is
+ * capped: lower slabs first, then smaller patches. */
+static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_options *o,
+                              const double stride[3], vox_error *err) {
     const int64_t planes = j->in[1];
-    vox_status status = lay_out(j, in, chain, 1, err);
-    if (status)
-        return status;
-    const int64_t smallest = j->plan.total_bytes;
     const int64_t cap = o->max_memory ? o->max_memory : vox_memory_default_cap();
-    int64_t slab = o->slab_planes ? vox_min(o->slab_planes, planes)
-                                  : vox_pipeline_good_slab(chain, j->in, j->threads);
-    for (;; slab /= 2) {
-        status = lay_out(j, in, chain, slab, err);
-        if (status || cap == 0 || j->plan.total_bytes <= cap)
-            break;
-        if (slab == 1 || o->slab_planes) {
+    const bool fixed = o->patch_size[0] > 0;
+    int64_t patch[2] = {j->out[2], j->out[3]};
+    for (int i = 0; i < 2 && fixed; i++)
+        patch[i] = vox_max((int64_t)((double)o->patch_size[i] / stride[1 + i]), 1);
+    int64_t smallest[2] = {patch[0], patch[1]};
+    while (!fixed && cut_patch(smallest)) {
+    }
+    vox_status status = lay_out(j, in, smallest, 1, err);
+    j->plan.smallest_bytes = j->plan.total_bytes;
+    for (;;) {
+        int64_t shape[4] = {j->in[0], j->in[1], vox_min(j->in[2], patch[0]),
+                            vox_min(j->in[3], patch[1])};
+        int64_t slab = o->slab_planes ? vox_min(o->slab_planes, planes)
+                                      : vox_pipeline_good_slab(j->chain, shape, j->threads);
+        for (; !status; slab /= 2) {
+            status = lay_out(j, in, patch, slab, err);
+            if (status || cap == 0 || j->plan.total_bytes <= cap)
+                return status;
+            if (slab == 1 || o->slab_planes)
+                break;
+        }
+        if (status)
+            return status;
+        if (fixed || !cut_patch(patch)) {
             char most[32], need[32], least[32];
             return vox_fail(
                 err, VOX_ERR_RESOURCE,
@@ -95,28 +192,39 @@ static vox_status choose_slab(job *j, const vox_input *in, const vox_chain *chai
                 "(%lld bytes)",
                 vox_input_info(in, 0)->path, vox_bytes_text(cap, most),
                 o->max_memory ? "" : " (what the machine has to give)", (long long)slab,
-                vox_bytes_text(j->plan.total_bytes, need), vox_bytes_text(smallest, least),
-                (long long)smallest);
+                vox_bytes_text(j->plan.total_bytes, need),
+                vox_bytes_text(j->plan.smallest_bytes, least), (long long)j->plan.smallest_bytes);
         }
     }
-    j->plan.smallest_bytes = smallest;
-    return status;
 }
 
-/* Multiply-adds of all layers, padding included. */
-static int64_t multiply_adds(const vox_chain *chain, const int64_t in[4], int64_t frames) {
-    int64_t shape[4], total = 0;
-    memcpy(shape, in, sizeof shape);
-    for (const vox_layer *l = chain->first; l; l = l->next) {
-        int64_t out[4], count;
-        vox_axis axis[3];
-        if (l->class->shape(l, shape, out, axis, NULL) || !vox_product(out, 4, &count) ||
-            !vox_mul(count, l->macs_per_output, &count) || !vox_mul(count, frames, &count) ||
-            !vox_add(total, count, &total))
-            return INT64_MAX;
-        memcpy(shape, out, sizeof shape);
+/* a*b, added to *total; INT64_MAX where that is more. */
+static void add_product(int64_t a, int64_t b, int64_t *total) {
+    if (!vox_mul(a, b, &a) || !vox_add(*total, a, total))
+        *total = INT64_MAX;
+}
+
+/* What all patches of all frames read and compute. */
+static vox_status count_work(job *j, vox_error *err) {
+    vox_plan *plan = &j->plan;
+    int64_t whole = 0;
+    plan->input_voxels_read = plan->multiply_adds = 0;
+    for (int64_t p = 0; p < patch_count(j); p++) {
+        vox_pipeline *pipeline = patch_pipeline(j, p, 1, err);
+        if (!pipeline)
+            return err ? err->status : VOX_ERR_RESOURCE;
+        const vox_box box = vox_pipeline_input_box(pipeline);
+        add_product(vox_box_voxels(&box) * j->in[0], j->layout.batch, &plan->input_voxels_read);
+        add_product(vox_pipeline_multiply_adds(pipeline), j->layout.batch, &plan->multiply_adds);
+        vox_pipeline_free(pipeline);
     }
-    return total;
+    vox_pipeline *pipeline = vox_pipeline_new(j->chain, j->in, NULL, 1, j->threads, err);
+    if (!pipeline)
+        return err ? err->status : VOX_ERR_RESOURCE;
+    add_product(vox_pipeline_multiply_adds(pipeline), j->layout.batch, &whole);
+    vox_pipeline_free(pipeline);
+    plan->overlap_multiply_adds = vox_max(plan->multiply_adds - whole, 0);
+    return VOX_OK;
 }
 
 static vox_status make_job(job *j, const vox_input *in, const vox_chain *chain, const char *output,
@@ -125,13 +233,18 @@ static vox_status make_job(job *j, const vox_input *in, const vox_chain *chain, 
         return vox_fail(err, VOX_ERR_USAGE,
                         "threads=%d, max_memory=%lld, slab_planes=%lld: must not be negative",
                         o->threads, (long long)o->max_memory, (long long)o->slab_planes);
+    if (o->patch_size[0] < 0 || o->patch_size[1] < 0 ||
+        (o->patch_size[0] > 0) != (o->patch_size[1] > 0))
+        return vox_fail(err, VOX_ERR_USAGE, "patch_size=%lld,%lld: must be positive, or both 0",
+                        (long long)o->patch_size[0], (long long)o->patch_size[1]);
     vox_status status = vox_input_layout(in, o->in_channels, o->time, &j->layout, err);
     if (status)
         return status;
+    j->chain = chain;
     j->threads = vox_thread_count(o->threads);
     j->in[0] = j->layout.channels;
     memcpy(j->in + 1, j->layout.size, sizeof j->layout.size);
-    int64_t out[4];
+    int64_t *out = j->out;
     double stride[3], origin[3];
     vox_error local = {0};
     if (vox_chain_shape(chain, j->in, out, &local) ||
@@ -153,9 +266,9 @@ static vox_status make_job(job *j, const vox_input *in, const vox_chain *chain, 
     vox_plan *plan = &j->plan;
     plan->in[0] = plan->out[0] = j->layout.batch;
     memcpy(plan->in + 1, j->in, sizeof j->in);
-    memcpy(plan->out + 1, out, sizeof out);
-    plan->multiply_adds = multiply_adds(chain, j->in, j->layout.batch);
-    return choose_slab(j, in, chain, o, err);
+    memcpy(plan->out + 1, out, sizeof j->out);
+    status = choose_cuts(j, in, o, stride, err);
+    return status ? status : count_work(j, err);
 }
 
 vox_status vox_filter_plan(const vox_input *in, const vox_chain *chain, const char *output,
@@ -164,7 +277,6 @@ vox_status vox_filter_plan(const vox_input *in, const vox_chain *chain, const ch
     vox_status status = make_job(&j, in, chain, output, o, err);
     if (!status)
         *plan = j.plan;
-    vox_pipeline_free(j.pipeline);
     return status;
 }
 
@@ -181,29 +293,76 @@ static vox_status write_planes(void *user, int64_t d, int64_t count, const vox_p
     return vox_writer_planes(to->writer, to->frame, d, count, planes, err);
 }
 
-/* Frame by frame, slab by slab, from the reader into the first ring; the rest follows from the
+/* A run under way. */
+typedef struct run {
+    const vox_filter_options *options;
+    vox_reader *reader;
+    destination to;
+    vox_progress progress;
+} run;
+
+/* One part of a frame, slab by slab, from the reader into the first ring; the rest follows from the
  * push. */
-static vox_status stream(const job *j, vox_reader *reader, destination *to,
-                         const vox_filter_options *o, vox_error *err) {
-    const int64_t depth = j->in[1], plane = j->in[0] * j->in[2] * j->in[3];
-    vox_progress progress = {"filtering", 0, j->layout.batch * depth * plane};
-    for (to->frame = 0; to->frame < j->layout.batch; to->frame++)
-        for (int64_t d = 0, count; d < depth; d += count) {
-            if (o->progress)
-                o->progress(o->user, &progress);
-            count = vox_min(j->plan.slab_planes, depth - d);
-            vox_status status = vox_reader_planes(reader, to->frame, d, count,
-                                                  vox_pipeline_input(j->pipeline), j->threads, err);
-            if (!status)
-                status = vox_pipeline_push(j->pipeline, count, NULL, err);
-            if (status)
-                return status;
-            progress.done += count * plane;
+static vox_status stream(const job *j, vox_pipeline *pipeline, run *r, vox_error *err) {
+    const vox_box box = vox_pipeline_input_box(pipeline);
+    const int64_t depth = vox_box_extent(&box, 0);
+    const int64_t plane = j->in[0] * vox_box_extent(&box, 1) * vox_box_extent(&box, 2);
+    for (int64_t d = 0, count; d < depth; d += count) {
+        if (r->options->progress)
+            r->options->progress(r->options->user, &r->progress);
+        count = vox_min(j->plan.slab_planes, depth - d);
+        vox_status status = vox_reader_planes(r->reader, r->to.frame, d, count,
+                                              vox_pipeline_input(pipeline), j->threads, err);
+        if (!status)
+            status = vox_pipeline_push(pipeline, count, NULL, err);
+        if (status)
+            return status;
+        r->progress.done += count * plane;
+    }
+    return VOX_OK;
+}
+
+/* Of what patch p reads, what no later patch along H or W reads as well: each voxel has one such
+ * patch, and is counted there. */
+static vox_status own_part(const job *j, int64_t p, const vox_box *in, vox_box *own,
+                           vox_error *err) {
+    const int64_t next[2] = {p + j->patches[1], p + 1};
+    const bool last[2] = {next[0] >= patch_count(j), next[1] % j->patches[1] == 0};
+    *own = *in;
+    for (int i = 0; i < 2; i++) {
+        if (last[i])
+            continue;
+        vox_pipeline *pipeline = patch_pipeline(j, next[i], 1, err);
+        if (!pipeline)
+            return VOX_ERR_RESOURCE;
+        const vox_box b = vox_pipeline_input_box(pipeline);
+        own->to[1 + i] = vox_max(vox_min(own->to[1 + i], b.from[1 + i]), own->from[1 + i]);
+        vox_pipeline_free(pipeline);
+    }
+    return VOX_OK;
+}
+
+/* Every patch of the current frame has a pipeline of its own. */
+static vox_status stream_patches(const job *j, run *r, vox_error *err) {
+    for (int64_t p = 0; p < patch_count(j); p++) {
+        vox_pipeline *pipeline = patch_pipeline(j, p, j->plan.slab_planes, err);
+        if (!pipeline)
+            return err ? err->status : VOX_ERR_RESOURCE;
+        const vox_box in = vox_pipeline_input_box(pipeline), out = patch_box(j, p);
+        vox_box counted;
+        vox_status status = own_part(j, p, &in, &counted, err);
+        if (!status)
+            status = vox_pipeline_start(pipeline, write_planes, &r->to, err);
+        if (!status) {
+            vox_reader_part(r->reader, &in, &counted);
+            vox_writer_part(r->to.writer, &out);
+            status = stream(j, pipeline, r, err);
         }
-    progress.phase = "writing";
-    if (o->progress)
-        o->progress(o->user, &progress);
-    return vox_reader_finish(reader, o->warn, o->user, err);
+        vox_pipeline_free(pipeline);
+        if (status)
+            return status;
+    }
+    return VOX_OK;
 }
 
 static double now(void) {
@@ -229,30 +388,41 @@ vox_status vox_filter(vox_input *in, const vox_chain *chain, const char *output,
                       const vox_filter_options *o, vox_report *report, vox_error *err) {
     double start = now();
     job j = {0};
-    vox_reader *reader = NULL;
-    destination to = {0};
+    run r = {.options = o, .progress = {.phase = "filtering"}};
+    vox_pipeline *whole = NULL; /* for all frames */
     vox_error local = {0};
-    vox_status status = make_job(&j, in, chain, output, o, err);
+    vox_status status = make_job(&j, in, chain, output, o, &local);
     if (status)
         goto out;
-    status = vox_pipeline_start(j.pipeline, write_planes, &to, err);
-    if (status)
-        goto out;
-    reader = vox_reader_new(in, &j.layout, j.plan.slab_planes, &local);
-    if (reader)
-        to.writer = vox_writer_new(in, &j.output, &local);
-    if (!reader || !to.writer) {
-        status = vox_fail(err, local.status, "%s", local.message);
-        goto out;
+    r.progress.total = j.plan.input_voxels_read;
+    if (patch_count(&j) == 1) {
+        whole = patch_pipeline(&j, 0, j.plan.slab_planes, &local);
+        if (!whole || vox_pipeline_start(whole, write_planes, &r.to, &local))
+            goto out;
     }
-    status = stream(&j, reader, &to, o, err);
-    if (!status)
-        status = vox_writer_finish(to.writer, err);
-    if (!status && report)
-        fill_report(report, &j, reader, to.writer, now() - start);
+    r.reader = vox_reader_new(in, &j.layout, j.plan.slab_planes, j.output.patches, &local);
+    if (!r.reader)
+        goto out;
+    r.to.writer = vox_writer_new(in, &j.output, &local);
+    if (!r.to.writer)
+        goto out;
+    for (; r.to.frame < j.layout.batch && !status; r.to.frame++)
+        status = whole ? stream(&j, whole, &r, &local) : stream_patches(&j, &r, &local);
+    if (status)
+        goto out;
+    r.progress.phase = "writing";
+    if (o->progress)
+        o->progress(o->user, &r.progress);
+    if (vox_reader_finish(r.reader, o->warn, o->user, &local) ||
+        vox_writer_finish(r.to.writer, &local))
+        goto out;
+    if (report)
+        fill_report(report, &j, r.reader, r.to.writer, now() - start);
 out:
-    vox_writer_free(to.writer);
-    vox_reader_free(reader);
-    vox_pipeline_free(j.pipeline);
-    return status;
+    if (local.status)
+        vox_fail(err, local.status, "%s", local.message);
+    vox_writer_free(r.to.writer);
+    vox_reader_free(r.reader);
+    vox_pipeline_free(whole);
+    return local.status;
 }

@@ -11,6 +11,7 @@ struct vox_pipeline {
     int64_t stage_count;
     vox_stage **stage; /* [stage_count], the sink last */
     vox_box in;
+    int64_t multiply_adds;
 };
 
 int vox_thread_count(int threads) {
@@ -84,7 +85,7 @@ static vox_status make_levels(const vox_chain *chain, const int64_t in[4], const
 static void box_shape(int64_t channels, const vox_box *box, int64_t shape[4]) {
     shape[0] = channels;
     for (int i = 0; i < 3; i++)
-        shape[1 + i] = box->to[i] - box->from[i];
+        shape[1 + i] = vox_box_extent(box, i);
 }
 
 static vox_status add_stage(vox_pipeline *p, const vox_layer *rows, const level *l,
@@ -122,6 +123,11 @@ vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], cons
     box_shape(in[0], &p->in, shape);
     const vox_layer *rows = chain->first;
     for (int i = 0; i < chain->count; i++) {
+        int64_t macs = INT64_MAX;
+        if (!vox_mul(vox_box_voxels(&levels[i].out), levels[i].channels[1], &macs) ||
+            !vox_mul(macs, levels[i].layer->macs_per_output, &macs) ||
+            !vox_add(p->multiply_adds, macs, &p->multiply_adds))
+            p->multiply_adds = INT64_MAX;
         if (!levels[i].layer->class->window)
             continue; /* stays in [rows, ...), for the stage that its planes arrive at */
         if (add_stage(p, rows, &levels[i], shape, &slab, threads, err))
@@ -141,6 +147,10 @@ fail:
 
 vox_box vox_pipeline_input_box(const vox_pipeline *p) {
     return p->in;
+}
+
+int64_t vox_pipeline_multiply_adds(const vox_pipeline *p) {
+    return p->multiply_adds;
 }
 
 void vox_pipeline_memory(const vox_pipeline *p,

@@ -40,11 +40,6 @@ typedef vox_status vox_pipeline_sink(void *user, int64_t d, int64_t count, const
  * busy, few enough to stay in the outer caches until they are used. */
 int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4], int threads);
 
-/* A part of a volume: indices [from, to) along each of D, H, W. */
-typedef struct vox_box {
-    int64_t from[3], to[3];
-} vox_box;
-
 /* Lays the stages out for an input (C, D, H, W) that arrives in slabs of up to `slab` planes; holds
  * no plane yet. The chain stays the caller's and must live as long. Where `part` is given, just
  * that part of the output is computed, to the bit as it is in the whole: every layer computes what
@@ -54,6 +49,8 @@ vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], cons
                                int64_t slab, int threads, vox_error *err);
 /* The part of the input that is needed. */
 vox_box vox_pipeline_input_box(const vox_pipeline *p);
+/* Multiply-adds of all layers, padding included; INT64_MAX where they are more. */
+int64_t vox_pipeline_multiply_adds(const vox_pipeline *p);
 /* Bytes that vox_pipeline_start will take, by part: calls part(user, name, bytes) for each. */
 void vox_pipeline_memory(const vox_pipeline *p,
                          void (*part)(void *user, const char *name, int64_t bytes), void *user);

@@ -15,13 +15,18 @@ typedef struct vox_reader vox_reader;
 
 /* Prepares one pass over the input as `layout` sees it, in slabs of up to slab_planes. Where
  * channels lie one after the other and the file cannot be read by position (gzip, pipe), the file
- * is spooled when the first plane is asked for. The input stays the caller's. */
+ * is spooled when the first plane is asked for; likewise where planes are asked for in `patches`.
+ * The input stays the caller's. */
 vox_reader *vox_reader_new(vox_input *in, const vox_layout *layout, int64_t slab_planes,
-                           vox_error *err);
+                           bool patches, vox_error *err);
 void vox_reader_free(vox_reader *r);
-/* Writes planes [d, d+count), count <= slab_planes, of frame n, all channels, as float32 through
- * scl_slope and scl_inter into `to` (plane d at slot d % to->slots). Frames and planes are asked
- * for in ascending order, each once. Rows are converted in parallel with `threads`. */
+/* Which part of each frame vox_reader_planes gives from now on, and which part of that
+ * vox_reader_counts looks at (parts may overlap): at first all. */
+void vox_reader_part(vox_reader *r, const vox_box *part, const vox_box *counted);
+/* Writes planes [d, d+count), count <= slab_planes, of the part of frame n, all channels, as
+ * float32 through scl_slope and scl_inter into `to` (plane d at slot d % to->slots). Frames and
+ * planes are asked for in ascending order, and without patches each once. Rows are converted in
+ * parallel with `threads`. */
 vox_status vox_reader_planes(vox_reader *r, int64_t n, int64_t d, int64_t count,
                              const vox_planes *to, int threads, vox_error *err);
 /* After the last plane: checks gzip trailers and what follows the data; warns through `warn`. */
@@ -31,7 +36,8 @@ vox_status vox_reader_finish(vox_reader *r, void (*warn)(void *user, const char 
 void vox_reader_counts(const vox_reader *r, int64_t *nan_count, int64_t *inf_count);
 /* For the plan: bytes held while reading, and bytes spooled to disk. */
 vox_status vox_reader_memory(const vox_input *in, const vox_layout *layout, int64_t slab_planes,
-                             int64_t *memory_bytes, int64_t *spool_bytes, vox_error *err);
+                             bool patches, int64_t *memory_bytes, int64_t *spool_bytes,
+                             vox_error *err);
 
 /* ---- Writing ---- */
 
@@ -47,13 +53,18 @@ typedef struct vox_output {
     int datatype;    /* NIfTI code, or VOX_DATATYPE_INPUT: the input's type with its scaling */
     int compression; /* 0 to 9, -1: default (stdout: uncompressed) */
     bool split, force;
+    bool patches; /* planes come in parts */
     int threads;
     int64_t slab_planes; /* the most planes that come in one call */
 } vox_output;
 
 /* Builds and checks the header and opens the sinks; writes the header. */
 vox_writer *vox_writer_new(const vox_input *in, const vox_output *o, vox_error *err);
-/* Takes planes [d, d+count), count <= slab_planes, of frame n, all channels, in ascending order. */
+/* Which part of each frame comes from now on: at first all of it. A frame's parts cover it once,
+ * the last one ends where it ends. */
+void vox_writer_part(vox_writer *w, const vox_box *part);
+/* Takes planes [d, d+count), count <= slab_planes, of the part of frame n, all channels, in
+ * ascending order. */
 vox_status vox_writer_planes(vox_writer *w, int64_t n, int64_t d, int64_t count,
                              const vox_planes *from, vox_error *err);
 /* Ends, syncs and publishes all files. */

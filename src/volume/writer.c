@@ -3,7 +3,7 @@
  * One channel (or interleaved ones) streams in file order. Several channels that lie one after the
  * other are written by position to a plain file; gzip and pipes take bytes in order only, so there
  * the planes wait in a spool until all channels of a frame (or of the frames, where channels follow
- * them) are there. What the header says is made in out_header.c.
+ * them) are there. Patches of planes likewise. What the header says is made in out_header.c.
  */
 #include "volume/volume.h"
 
@@ -14,7 +14,7 @@
 #include <omp.h>
 #include <stdlib.h>
 
-/* Stored bytes that are converted and written at a time; at least one plane. */
+/* Stored bytes that are converted and written at a time; at least one row. */
 enum { CHUNK_BYTES = 4 << 20 };
 
 typedef struct out_file {
@@ -27,10 +27,11 @@ struct vox_writer {
     int64_t count, width, height, channels;
     out_file *file; /* [count]: one, or one a channel */
     int threads;
+    vox_box part;
     int64_t plane_bytes, chunk_bytes;
     unsigned char *chunk;
     bool in_order;    /* the planes come as the file has them */
-    vox_spool *spool; /* holds spool_planes, or NULL */
+    vox_spool *spool; /* holds spool_planes for each file, or NULL */
     int64_t spool_planes;
     int64_t nan_count, inf_count, clamped;
 };
@@ -53,9 +54,11 @@ static vox_status plan(vox_writer *w, const vox_input *in, const vox_output *o,
     w->width = o->size[2];
     w->threads = o->threads > 0 ? o->threads : omp_get_max_threads();
     w->plane_bytes = o->size[1] * o->size[2] * w->header.type->bytes; /* <= data_bytes, checked */
-    w->chunk_bytes = w->plane_bytes * vox_min(vox_min(vox_max(o->slab_planes, 1), order->depth),
-                                              vox_max(1, CHUNK_BYTES / w->plane_bytes));
-    w->in_order = order->channels == 1;
+    const int64_t slab = w->plane_bytes * vox_min(vox_max(o->slab_planes, 1), order->depth);
+    w->chunk_bytes = vox_max(vox_min(slab, CHUNK_BYTES), w->width * w->header.type->bytes);
+    w->in_order = order->channels == 1 && !o->patches;
+    for (int i = 0; i < 3; i++)
+        w->part.to[i] = o->size[i];
     w->spool_planes = order->channels * order->inner * order->depth;
     return VOX_OK;
 }
@@ -79,7 +82,7 @@ vox_status vox_writer_memory(const vox_input *in, const vox_output *o, int64_t *
         goto out;
     }
     const bool spooled = !w.in_order && (name.gzip || name.device);
-    *spool_bytes = spooled ? w.spool_planes * w.plane_bytes : 0;
+    *spool_bytes = spooled ? w.count * w.spool_planes * w.plane_bytes : 0;
 out:
     vox_output_name_clear(&name);
     return status;
@@ -134,7 +137,7 @@ static vox_status open_files(vox_writer *w, const vox_input *in, const vox_outpu
         if ((status = open_file(w, in, o, i, err)))
             return status;
     if (!w->in_order && !vox_sink_positioned(w->file[0].data)) {
-        w->spool = vox_spool_new(w->spool_planes * w->plane_bytes, err);
+        w->spool = vox_spool_new(w->count * w->spool_planes * w->plane_bytes, err);
         if (!w->spool)
             return VOX_ERR_RESOURCE;
     }
@@ -163,48 +166,98 @@ void vox_writer_free(vox_writer *w) {
     free(w);
 }
 
-/* Planes d to d+count of `channel` (of all channels, where they are interleaved) into the chunk. */
-static void convert(vox_writer *w, int64_t channel, int64_t d, int64_t count,
+void vox_writer_part(vox_writer *w, const vox_box *part) {
+    w->part = *part;
+}
+
+/* Rows [first, first+count) of those of the part's planes from plane d on, of `channel` (of all
+ * channels, where they are interleaved), into the chunk. */
+static void convert(vox_writer *w, int64_t channel, int64_t d, int64_t first, int64_t count,
                     const vox_planes *from) {
     const vox_datatype *type = w->header.type;
-    const int64_t height = w->height, width = w->width, row_bytes = width * type->bytes;
+    const int64_t height = vox_box_extent(&w->part, 1), width = vox_box_extent(&w->part, 2);
+    const int64_t bytes = width * type->bytes;
     int64_t nans = 0, infs = 0, clamped = 0;
 #pragma omp parallel for num_threads(w->threads) schedule(static)           \
-    reduction(+ : nans, infs, clamped) if (count * height * width > 16384)
-    for (int64_t row = 0; row < count * height; row++)
+    reduction(+ : nans, infs, clamped) if (count * width > 16384)
+    for (int64_t i = 0; i < count; i++)
         for (int k = 0; k < type->components; k++) {
+            const int64_t row = first + i;
             const float *values = vox_plane_row(from, channel + k, d + row / height, row % height);
             vox_row_count(values, width, &nans, &infs);
-            clamped += vox_row_store(type, &w->header.scaling, values, k, width,
-                                     w->chunk + row * row_bytes);
+            clamped +=
+                vox_row_store(type, &w->header.scaling, values, k, width, w->chunk + i * bytes);
         }
     w->nan_count += nans;
     w->inf_count += infs;
     w->clamped += clamped;
 }
 
-/* The chunk's `count` planes to where planes [index, index+count) of the file belong. */
-static vox_status put(vox_writer *w, vox_sink *s, int64_t index, int64_t count, vox_error *err) {
-    const int64_t bytes = count * w->plane_bytes;
+/* Bytes of the spool that belong to each file. */
+static int64_t spool_share(const vox_writer *w) {
+    return w->spool_planes * w->plane_bytes;
+}
+
+/* `bytes` of the chunk to `offset` of the voxels of file i. */
+static vox_status put(vox_writer *w, int64_t i, const unsigned char *chunk, int64_t offset,
+                      int64_t bytes, vox_error *err) {
+    vox_sink *s = w->file[i].data;
     if (w->in_order)
-        return vox_sink_write(s, w->chunk, bytes, err);
+        return vox_sink_write(s, chunk, bytes, err);
     if (w->spool)
-        return vox_spool_write_at(w->spool, w->chunk, bytes,
-                                  index % w->spool_planes * w->plane_bytes, err);
-    return vox_sink_write_at(s, w->chunk, bytes, w->header.vox_offset + index * w->plane_bytes,
-                             err);
+        return vox_spool_write_at(w->spool, chunk, bytes,
+                                  i * spool_share(w) + offset % spool_share(w), err);
+    return vox_sink_write_at(s, chunk, bytes, w->header.vox_offset + offset, err);
+}
+
+/* The chunk's `count` rows to the part's columns of the rows from `row` on of file i, counted from
+ * its first voxel. */
+static vox_status put_rows(vox_writer *w, int64_t i, int64_t row, int64_t count, vox_error *err) {
+    const int64_t bytes = w->header.type->bytes, whole = w->width * bytes;
+    const int64_t part = vox_box_extent(&w->part, 2) * bytes;
+    if (part == whole)
+        return put(w, i, w->chunk, row * whole, count * whole, err);
+    for (int64_t k = 0; k < count; k++) {
+        const int64_t offset = (row + k) * whole + w->part.from[2] * bytes;
+        vox_status status = put(w, i, w->chunk + k * part, offset, part, err);
+        if (status)
+            return status;
+    }
+    return VOX_OK;
 }
 
 static vox_status flush_spool(vox_writer *w, vox_error *err) {
-    const int64_t total = w->spool_planes * w->plane_bytes;
-    for (int64_t at = 0; at < total;) {
-        const int64_t bytes = vox_min(w->chunk_bytes, total - at);
-        vox_status status = vox_spool_read_at(w->spool, w->chunk, bytes, at, err);
-        if (!status)
-            status = vox_sink_write(w->file[0].data, w->chunk, bytes, err);
-        if (status)
-            return status;
-        at += bytes;
+    for (int64_t i = 0; i < w->count; i++)
+        for (int64_t at = 0; at < spool_share(w);) {
+            const int64_t bytes = vox_min(w->chunk_bytes, spool_share(w) - at);
+            vox_status status =
+                vox_spool_read_at(w->spool, w->chunk, bytes, i * spool_share(w) + at, err);
+            if (!status)
+                status = vox_sink_write(w->file[i].data, w->chunk, bytes, err);
+            if (status)
+                return status;
+            at += bytes;
+        }
+    return VOX_OK;
+}
+
+/* Planes [d, d+count) of the part, of one channel; of file i or of channel c, one of which is 0.
+ * Their rows lie one after the other where the part has all of a plane's, else plane by plane. */
+static vox_status write_channel(vox_writer *w, int64_t i, int64_t n, int64_t c, int64_t d,
+                                int64_t count, const vox_planes *from, vox_error *err) {
+    const int64_t height = vox_box_extent(&w->part, 1), width = vox_box_extent(&w->part, 2);
+    const int64_t step = w->chunk_bytes / (width * w->header.type->bytes);
+    const int64_t run = height == w->height ? count * height : height;
+    for (int64_t row = 0; row < count * height; row += run) {
+        const int64_t plane =
+            vox_plane_index(&w->header.order, n, c, w->part.from[0] + d + row / height);
+        for (int64_t at = 0; at < run; at += step) {
+            const int64_t rows = vox_min(step, run - at);
+            convert(w, i + c, d, row + at, rows, from);
+            vox_status status = put_rows(w, i, plane * w->height + w->part.from[1] + at, rows, err);
+            if (status)
+                return status;
+        }
     }
     return VOX_OK;
 }
@@ -212,18 +265,15 @@ static vox_status flush_spool(vox_writer *w, vox_error *err) {
 vox_status vox_writer_planes(vox_writer *w, int64_t n, int64_t d, int64_t count,
                              const vox_planes *from, vox_error *err) {
     const vox_plane_order *order = &w->header.order;
-    const int64_t step = w->chunk_bytes / w->plane_bytes;
     for (int64_t i = 0; i < w->count; i++)
-        for (int64_t c = 0; c < order->channels; c++)
-            for (int64_t at = 0; at < count; at += step) {
-                const int64_t planes = vox_min(step, count - at);
-                convert(w, i + c, d + at, planes, from); /* i or c is 0: split, or one file */
-                vox_status status =
-                    put(w, w->file[i].data, vox_plane_index(order, n, c, d + at), planes, err);
-                if (status)
-                    return status;
-            }
-    const bool block_ends = d + count == order->depth && n % order->inner == order->inner - 1;
+        for (int64_t c = 0; c < order->channels; c++) {
+            vox_status status = write_channel(w, i, n, c, d, count, from, err);
+            if (status)
+                return status;
+        }
+    const bool frame_ends = w->part.from[0] + d + count == order->depth &&
+                            w->part.to[1] == w->height && w->part.to[2] == w->width;
+    const bool block_ends = frame_ends && n % order->inner == order->inner - 1;
     return w->spool && block_ends ? flush_spool(w, err) : VOX_OK;
 }
 

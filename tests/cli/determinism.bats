@@ -80,6 +80,49 @@ compare_all() {
     done
 }
 
+@test "patches of primes, of a voxel's height and width, and larger than the volume, of files and pipes" {
+    for patch in 5 2,7,13 1000,3,1000 3,1000,1 1000; do
+        compare_all --patch-size "$patch"
+    done
+    for input in gzip gzip_pipe; do
+        compare_all --patch-size 4,19,11
+    done
+}
+
+@test "the least memory that the plan names is enough, and gives the same bytes" {
+    "$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" --init torch -k 3 -p 1 --out-channels 40 -o "$BATS_TEST_TMPDIR/want.nii"
+    least=$("$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" --init torch -k 3 -p 1 --out-channels 40 --plan --json -o x.nii |
+        sed 's/.*"smallest_bytes": *\([0-9]*\).*/\1/')
+    "$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" --init torch -k 3 -p 1 --out-channels 40 --max-memory "$least" -o "$BATS_TEST_TMPDIR/got.nii"
+    cmp "$BATS_TEST_TMPDIR/want.nii" "$BATS_TEST_TMPDIR/got.nii"
+    run "$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" --init torch -k 3 -p 1 --out-channels 40 --max-memory "$((least - 1))" -o "$BATS_TEST_TMPDIR/none.nii"
+    [ "$status" -eq 7 ]
+    [[ $output == *"the least that works is"*"($least bytes)"* ]]
+}
+
+@test "patches count every value once, and make split files, pairs and compressed files" {
+    cd "$BATS_TEST_TMPDIR"
+    printf '1 1 1 3 3\n' >nan.txt
+    printf '0 0 0 0 nan 0 0 0 0\n' >>nan.txt
+    "$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" --weights nan.txt -p 1 -o nan.nii -q
+    "$VOXCONV" conv nan.nii --init torch -k 3 -p 1 -o a.nii -q --json | grep -o '"input_nan": *[0-9]*' >a
+    "$VOXCONV" conv nan.nii --init torch -k 3 -p 1 -o b.nii -q --json --patch-size 7 | grep -o '"input_nan": *[0-9]*' >b
+    grep -q '[1-9]' a
+    cmp a b
+    cmp a.nii b.nii
+    for output in split.nii.gz pair.img plain.nii; do
+        options="--init torch -k 3 -p 1 --out-channels 3"
+        [ "$output" = split.nii.gz ] && options="$options --split"
+        mkdir -p whole patches
+        # shellcheck disable=SC2086
+        "$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" $options -o "whole/$output" -q
+        # shellcheck disable=SC2086
+        "$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" $options --patch-size 11 -o "patches/$output" -q
+    done
+    diff -r whole patches
+    [ "$(ls whole | wc -l)" -eq 6 ]
+}
+
 @test "gzip, a pipe, and gzip through a pipe in and out" {
     for input in gzip pipe gzip_pipe; do
         compare_all

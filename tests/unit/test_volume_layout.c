@@ -153,7 +153,7 @@ static void check_case(const layout_case *c, size_t row, bool gzip, int64_t slab
         cr_expect(l.size[0] == extent(c, 3) && l.size[1] == extent(c, 2) &&
                   l.size[2] == extent(c, 1));
         int64_t memory = 0, spool = -1;
-        cr_expect_eq(vox_reader_memory(in, &l, slab, &memory, &spool, &err), VOX_OK);
+        cr_expect_eq(vox_reader_memory(in, &l, slab, false, &memory, &spool, &err), VOX_OK);
         const bool planar = extent(c, 5) > 1 || (c->time_is_channels && extent(c, 4) > 1);
         const int64_t bytes = c->files * vox_input_info(in, 0)->data_bytes;
         cr_expect_eq(spool, gzip && planar ? bytes : 0, "case %zu: spool", row);

@@ -242,7 +242,7 @@ static void copy_plane(const vox_planes *p, float *volume, const int64_t size[3]
 
 float *read_everything(vox_input *in, const vox_layout *l, int64_t slab) {
     vox_error err = {0};
-    vox_reader *r = vox_reader_new(in, l, slab, &err);
+    vox_reader *r = vox_reader_new(in, l, slab, false, &err);
     cr_assert_not_null(r, "%s", err.message);
     vox_planes ring = make_ring(l->channels, l->size, slab);
     const int64_t frame = l->channels * l->size[0] * l->size[1] * l->size[2];

@@ -306,7 +306,7 @@ static void conv_window(const vox_layer *l, void *prepared, const vox_window *w)
     k.cut = cut_planes(w, c->in_channels / c->groups, k.blocks, weight_bytes(c));
     const int64_t group_out = c->out_channels / c->groups;
     for (int last = 0; last < 2; last++)
-        for (int more = 0; more <= (group_out % p->blocks > 0); more++) {
+        for (int more = 0; more <= (group_out % p->blocks ? 1 : 0); more++) {
             const int64_t before = last ? (k.cut.pieces - 1) * k.cut.rows : 0;
             const int64_t rows = vox_min(w->axis[1].out - before, k.cut.rows);
             const vox_kernel_shape shape =

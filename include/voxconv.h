@@ -263,15 +263,29 @@ typedef struct vox_progress {
 
 enum { VOX_DATATYPE_INPUT = -1 };
 
+/* What becomes of patches. */
+typedef enum vox_blend {
+    VOX_BLEND_EXACT,    /* the bits of the whole volume */
+    VOX_BLEND_AVERAGE,  /* the mean of all patches that cover a voxel */
+    VOX_BLEND_GAUSSIAN, /* the same under the weights exp(-((i - (p-1)/2) / (sigma_scale*p))^2 / 2),
+                           multiplied over the axes, at least their minimum and at least 1e-3 */
+} vox_blend;
+
 typedef struct vox_filter_options {
     int threads;         /* 0: OMP_NUM_THREADS or all cores */
     int64_t max_memory;  /* bytes of peak resident memory; 0: the smaller of 80 % of what is
                             available and  the control group's limit */
     int64_t slab_planes; /* D-planes a slab; 0: chosen */
-    /* H and W of patches, in input voxels, that planes are worked through in: to the bit the same
-     * result, in less memory. Neighbouring patches overlap by what the layers look at. 0: whole
-     * planes, or what max_memory asks for. */
-    int64_t patch_size[2];
+    /* Patches of D x H x W input voxels; 0,0,0: none, or what max_memory asks for. With
+     * VOX_BLEND_EXACT planes are worked through in parts of H x W, D planes at a time: to the bit
+     * the same result, in less memory; neighbours overlap by what the layers look at. With the
+     * others each patch is a volume of its own, padded by the layers themselves, and overlapping
+     * results are averaged: MONAI's sliding_window_inference. */
+    int64_t patch_size[3];
+    vox_blend blend;
+    double overlap[3];   /* D, H, W; not with VOX_BLEND_EXACT: below 1 a share of the patch, else
+                            voxels, less than the patch; default 0.25 */
+    double sigma_scale;  /* VOX_BLEND_GAUSSIAN: sigma as a share of the patch; default 0.125 */
     vox_time time;       /* as in vox_input_layout */
     int64_t in_channels; /* as in vox_input_layout */
     int datatype;    /* NIfTI datatype code of the output, or VOX_DATATYPE_INPUT; default float32 */
@@ -298,10 +312,10 @@ enum { VOX_PLAN_PARTS = 48 };
 typedef struct vox_plan {
     int64_t in[5], out[5]; /* N, C, D, H, W */
     int64_t slab_planes;
-    int64_t patch[2],
-        patch_count;           /* H and W of an output patch, patches of a frame (1: no patches) */
-    int64_t input_voxels_read; /* of all frames and channels, overlaps each time */
-    int64_t multiply_adds;     /* of all layers, padding and overlaps included */
+    int64_t patch[3];              /* D, H, W of a patch of the output */
+    int64_t patch_count;           /* of a frame; 1: none */
+    int64_t input_voxels_read;     /* of all frames and channels, overlaps each time */
+    int64_t multiply_adds;         /* of all layers, padding and overlaps included */
     int64_t overlap_multiply_adds; /* those of them that patches do again */
     int part_count;
     struct {

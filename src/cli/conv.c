@@ -19,9 +19,15 @@ static void fill_filter_options(vox_filter_options *f, const conv_options *o,
     vox_filter_defaults(f);
     f->threads = (int)o->threads;
     f->max_memory = o->max_memory;
-    f->slab_planes = o->slab ? o->slab : o->patch_size[0];
-    f->patch_size[0] = o->patch_size[1];
-    f->patch_size[1] = o->patch_size[2];
+    f->slab_planes = o->slab;
+    f->blend = o->blend.kind;
+    if (o->blend.sigma_scale > 0)
+        f->sigma_scale = o->blend.sigma_scale;
+    for (int i = 0; i < 3; i++) {
+        f->patch_size[i] = o->patch_size[i];
+        if (o->overlap[i] >= 0)
+            f->overlap[i] = o->overlap[i];
+    }
     f->time = (vox_time)o->time;
     f->in_channels = layout_channels;
     f->datatype = o->datatype;

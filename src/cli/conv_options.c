@@ -16,7 +16,7 @@ static const char *const normalize_names[] = {"none", "sum", "abs", NULL};
 static const char *const padding_modes[] = {"zeros", "reflect", "replicate", "circular", NULL};
 static const char *const time_names[] = {"auto", "batch", "channels", NULL};
 
-static option_set set_padding, set_activation, set_pool, set_datatype;
+static option_set set_padding, set_activation, set_pool, set_datatype, set_overlap, set_blend;
 
 #define WEIGHTS "Weights (one of --weights, --kernel, --init)"
 #define AFTER "After the convolution, in this order"
@@ -92,9 +92,15 @@ const option_row conv_rows[] = {
         "cap on peak memory: 512M, 2G (default: 80% of what is available)", set_bytes, max_memory),
     ROW(0, "slab", "N", "Execution", "D-planes at a time (default: chosen)", set_integer, slab,
         .min = 1),
-    ROW(0, "patch-size", "N|D,H,W", "Execution",
-        "work through planes in patches of H x W voxels, D planes at a time: same result",
-        set_triple, patch_size, .min = 1, .max = INT32_MAX),
+    ROW(0, "patch-size", "N|D,H,W", "Execution", "work through the volume in patches", set_triple,
+        patch_size, .min = 1, .max = INT32_MAX),
+    ROW(0, "blend", "MODE", "Execution",
+        "exact (default): patches change no bit; average, gaussian[:SIGMA_SCALE]: each patch is a "
+        "volume of its own, overlaps are averaged",
+        set_blend, blend),
+    ROW(0, "overlap", "X|D,H,W", "Execution",
+        "of patches that are averaged: voxels, or below 1 a share of the patch (default 0.25)",
+        set_overlap, overlap),
     ROW(0, "plan", NULL, "Execution", "print shapes and memory on stdout and stop", set_flag, plan),
     ROW(0, "isa", "NAME", "Execution", "instruction set: auto or one that --version lists",
         set_text, isa),
@@ -117,6 +123,8 @@ void conv_options_defaults(void *values) {
     o->batchnorm_eps = NOT_GIVEN;
     for (int axis = 0; axis < 3; axis++)
         o->stride[axis] = o->dilation[axis] = 1;
+    for (int axis = 0; axis < 3; axis++)
+        o->overlap[axis] = NOT_GIVEN;
     o->datatype = library.datatype;
     o->compression = library.compression;
     o->progress = PROGRESS_AUTO;
@@ -256,6 +264,44 @@ static bool set_datatype(const option_row *row, const char *value, void *field, 
     return true;
 }
 
+static bool set_overlap(const option_row *row, const char *value, void *field, char *reason) {
+    (void)row;
+    double overlap[3];
+    bool ok = parse_real_triple(value, overlap);
+    for (int axis = 0; ok && axis < 3; axis++)
+        ok = overlap[axis] >= 0 && overlap[axis] <= INT32_MAX &&
+             (overlap[axis] < 1 || overlap[axis] == (double)(int64_t)overlap[axis]);
+    if (!ok) {
+        snprintf(reason, OPTION_REASON,
+                 "must be whole voxels, or a share of the patch below 1, or three as D,H,W");
+        return false;
+    }
+    memcpy(field, overlap, sizeof overlap);
+    return true;
+}
+
+static bool set_blend(const option_row *row, const char *value, void *field, char *reason) {
+    (void)row;
+    blend_option b = {.kind = VOX_BLEND_EXACT};
+    bool ok = true;
+    if (!strcmp(value, "average"))
+        b.kind = VOX_BLEND_AVERAGE;
+    else if (!strcmp(value, "gaussian"))
+        b.kind = VOX_BLEND_GAUSSIAN;
+    else if (!strncmp(value, "gaussian:", 9)) {
+        b.kind = VOX_BLEND_GAUSSIAN;
+        ok = parse_real(value + 9, &b.sigma_scale) && b.sigma_scale > 0;
+    } else
+        ok = !strcmp(value, "exact");
+    if (!ok) {
+        snprintf(reason, OPTION_REASON,
+                 "must be exact, average, or gaussian[:SIGMA_SCALE] with a number above 0");
+        return false;
+    }
+    *(blend_option *)field = b;
+    return true;
+}
+
 vox_status conv_options_check(const conv_options *o, int input_count, vox_error *err) {
     const int sources = (o->weights != NULL) + (o->kernel != NULL) + (o->init != NOT_GIVEN);
     const char *reason = NULL;
@@ -281,6 +327,11 @@ vox_status conv_options_check(const conv_options *o, int input_count, vox_error 
         reason = "--batchnorm-eps goes with --batchnorm only";
     else if (o->max_pool.given && o->avg_pool.given)
         reason = "only one of --max-pool and --avg-pool can be given";
+    else if (o->blend.kind != VOX_BLEND_EXACT && !o->patch_size[0])
+        reason = "--blend average and gaussian need --patch-size";
+    else if (o->blend.kind == VOX_BLEND_EXACT && o->overlap[0] >= 0)
+        reason = "--overlap goes with --blend average and gaussian only: exact patches overlap by "
+                 "what the layers look at";
     else if (o->json && !o->plan && !strcmp(o->output, "-"))
         reason = "--json prints on stdout, where --output - writes the volume";
     return reason ? cli_fail(err, VOX_ERR_USAGE, "conv: %s", reason) : VOX_OK;

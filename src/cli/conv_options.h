@@ -24,6 +24,11 @@ typedef struct pool_option {
     vox_pool3d pool;
 } pool_option;
 
+typedef struct blend_option {
+    vox_blend kind;
+    double sigma_scale; /* 0: the library's */
+} blend_option;
+
 enum { NOT_GIVEN = -1 };
 
 typedef struct conv_options {
@@ -46,7 +51,10 @@ typedef struct conv_options {
     /* data and execution */
     int time, datatype;
     bool split;
-    int64_t threads, max_memory, slab, patch_size[3];
+    int64_t threads, max_memory, slab;
+    int64_t patch_size[3]; /* 0,0,0: not given */
+    double overlap[3];     /* or NOT_GIVEN */
+    blend_option blend;
     const char *isa;
     bool plan;
     /* general */

@@ -80,7 +80,7 @@ vox_status print_plan_json(const vox_plan *plan, vox_error *err) {
     put(&o, "input_shape", integers(plan->in, 5));
     put(&o, "output_shape", integers(plan->out, 5));
     put(&o, "slab_planes", json_integer(plan->slab_planes));
-    put(&o, "patch", integers(plan->patch, 2));
+    put(&o, "patch", integers(plan->patch, 3));
     put(&o, "patch_count", json_integer(plan->patch_count));
     put(&o, "input_voxels_read", json_integer(plan->input_voxels_read));
     put(&o, "multiply_adds", json_integer(plan->multiply_adds));

@@ -77,5 +77,6 @@ bool parse_integer(const char *text, int64_t *value);
 bool parse_real(const char *text, double *value);
 /* N (all three) or D,H,W. */
 bool parse_triple(const char *text, int64_t value[3]);
+bool parse_real_triple(const char *text, double value[3]);
 
 #endif

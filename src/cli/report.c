@@ -22,8 +22,9 @@ void print_plan(const vox_plan *plan) {
     printf("%-36s %" PRId64 " plane%s\n", "slab", plan->slab_planes,
            plan->slab_planes == 1 ? "" : "s");
     if (plan->patch_count > 1) {
-        printf("%-36s %" PRId64 " of %" PRId64 " x %" PRId64 " (HxW)\n", "patches of the output",
-               plan->patch_count, plan->patch[0], plan->patch[1]);
+        printf("%-36s %" PRId64 " of %" PRId64 "x%" PRId64 "x%" PRId64 "\n",
+               "patches of the output", plan->patch_count, plan->patch[0], plan->patch[1],
+               plan->patch[2]);
         printf("%-36s %" PRId64 "\n", "input voxels read", plan->input_voxels_read);
     }
     printf("%-36s %" PRId64 "\n", "multiply-adds", plan->multiply_adds);

@@ -61,6 +61,12 @@ bool parse_triple(const char *text, int64_t value[3]) {
            parse_integer(word[1], &value[1]) && parse_integer(word[2], &value[2]);
 }
 
+bool parse_real_triple(const char *text, double value[3]) {
+    char word[3][32];
+    return split_triple(text, word) && parse_real(word[0], &value[0]) &&
+           parse_real(word[1], &value[1]) && parse_real(word[2], &value[2]);
+}
+
 static bool in_range(const option_row *row, int64_t value, char *reason) {
     if (value >= row->min && (row->max == 0 || value <= row->max))
         return true;
@@ -112,12 +118,9 @@ bool set_triple(const option_row *row, const char *value, void *field, char *rea
 
 bool set_lengths(const option_row *row, const char *value, void *field, char *reason) {
     (void)row;
-    char word[3][32];
     double numbers[3];
-    bool ok = split_triple(value, word);
-    for (int axis = 0; ok && axis < 3; axis++)
-        ok = parse_real(word[axis], &numbers[axis]) && numbers[axis] > 0;
-    if (!ok) {
+    if (!parse_real_triple(value, numbers) || numbers[0] <= 0 || numbers[1] <= 0 ||
+        numbers[2] <= 0) {
         snprintf(reason, OPTION_REASON, "must be a number above 0 or three as D,H,W");
         return false;
     }

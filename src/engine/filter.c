@@ -1,5 +1,6 @@
 /* filter.c - scans through a chain: reader, pipeline, writer, and the memory that they will take.
  */
+#include "engine/blend.h"
 #include "engine/memory.h"
 #include "engine/pipeline.h"
 #include "kernel/kernel.h"
@@ -15,7 +16,10 @@
 enum { PROCESS_BYTES = 16 << 20, THREAD_BYTES = 256 << 10 };
 
 void vox_filter_defaults(vox_filter_options *o) {
-    *o = (vox_filter_options){.datatype = 16 /* NIFTI_TYPE_FLOAT32 */, .compression = -1};
+    *o = (vox_filter_options){.datatype = 16 /* NIFTI_TYPE_FLOAT32 */,
+                              .compression = -1,
+                              .overlap = {0.25, 0.25, 0.25},
+                              .sigma_scale = 0.125};
 }
 
 /* ---- The plan ---- */
@@ -28,6 +32,7 @@ typedef struct job {
     int threads;
     vox_output output;
     int64_t patch[2], patches[2]; /* H and W of an output patch; their number along H and W */
+    vox_blender *blender;         /* instead of such patches, or NULL */
     vox_plan plan;
 } job;
 
@@ -107,6 +112,24 @@ static vox_pipeline *largest_pipeline(const job *j, int64_t slab, vox_error *err
     return largest;
 }
 
+/* The plan's parts in front of and behind the layers. */
+static vox_status add_ends(job *j, const vox_input *in, vox_error *err) {
+    vox_plan *plan = &j->plan;
+    int64_t reader, writer;
+    plan->part_count = 0;
+    plan->total_bytes = 0;
+    vox_status status = vox_reader_memory(in, &j->layout, plan->slab_planes, j->output.patches,
+                                          &reader, &plan->input_spool_bytes, err);
+    if (!status)
+        status = vox_writer_memory(in, &j->output, &writer, &plan->output_spool_bytes, err);
+    if (status)
+        return status;
+    add_part(plan, "program and threads", PROCESS_BYTES + (int64_t)j->threads * THREAD_BYTES);
+    add_part(plan, "reader", reader);
+    add_part(plan, "writer", writer);
+    return VOX_OK;
+}
+
 /* Lays everything out for slabs of `slab` planes of patches of `patch` output voxels; the memory is
  * in j->plan. */
 static vox_status lay_out(job *j, const vox_input *in, const int64_t patch[2], int64_t slab,
@@ -115,29 +138,39 @@ static vox_status lay_out(job *j, const vox_input *in, const int64_t patch[2], i
     for (int i = 0; i < 2; i++) {
         j->patch[i] = vox_min(patch[i], j->out[2 + i]);
         j->patches[i] = (j->out[2 + i] + j->patch[i] - 1) / j->patch[i];
-        plan->patch[i] = j->patch[i];
+        plan->patch[1 + i] = j->patch[i];
     }
+    plan->patch[0] = j->out[1];
     plan->patch_count = patch_count(j);
     plan->slab_planes = slab;
-    plan->part_count = 0;
-    plan->total_bytes = 0;
     vox_pipeline *pipeline = largest_pipeline(j, slab, err);
     if (!pipeline)
         return err ? err->status : VOX_ERR_RESOURCE;
     j->output.slab_planes = vox_pipeline_out_slab(pipeline);
     j->output.patches = patch_count(j) > 1;
-    int64_t reader, writer;
-    vox_status status = vox_reader_memory(in, &j->layout, slab, j->output.patches, &reader,
-                                          &plan->input_spool_bytes, err);
+    vox_status status = add_ends(j, in, err);
     if (!status)
-        status = vox_writer_memory(in, &j->output, &writer, &plan->output_spool_bytes, err);
-    if (!status) {
-        add_part(plan, "program and threads", PROCESS_BYTES + (int64_t)j->threads * THREAD_BYTES);
-        add_part(plan, "reader", reader);
         vox_pipeline_memory(pipeline, add_part, plan);
-        add_part(plan, "writer", writer);
-    }
     vox_pipeline_free(pipeline);
+    return status;
+}
+
+/* The same for patches that are blended. */
+static vox_status lay_out_blended(job *j, const vox_input *in, const vox_filter_options *o,
+                                  int64_t slab, bool side_by_side, vox_error *err) {
+    vox_plan *plan = &j->plan;
+    vox_error local = {0};
+    vox_blender_free(j->blender);
+    j->blender = vox_blender_new(j->chain, j->in, o, slab, side_by_side, j->threads, &local);
+    if (!j->blender)
+        return vox_fail(err, local.status, "%s: %s", vox_input_info(in, 0)->path, local.message);
+    memcpy(plan->patch, o->patch_size, sizeof plan->patch);
+    plan->patch_count = vox_blender_patch_count(j->blender);
+    plan->slab_planes = slab;
+    j->output.slab_planes = vox_blender_out_slab(j->blender);
+    vox_status status = add_ends(j, in, err);
+    if (!status)
+        vox_blender_memory(j->blender, add_part, plan);
     return status;
 }
 
@@ -155,16 +188,29 @@ static bool cut_patch(int64_t patch[2]) {
     return false;
 }
 
+static vox_status refuse(const job *j, const vox_input *in, const vox_filter_options *o,
+                         int64_t cap, vox_error *err) {
+    char most[32], need[32], least[32];
+    return vox_fail(err, VOX_ERR_RESOURCE,
+                    "%s: max-memory=%s%s: slabs of %lld planes need %s; the least that works is %s "
+                    "(%lld bytes)",
+                    vox_input_info(in, 0)->path, vox_bytes_text(cap, most),
+                    o->max_memory ? "" : " (what the machine has to give)",
+                    (long long)j->plan.slab_planes, vox_bytes_text(j->plan.total_bytes, need),
+                    vox_bytes_text(j->plan.smallest_bytes, least),
+                    (long long)j->plan.smallest_bytes);
+}
+
 /* Slab and patch: what was asked for, or what keeps the threads busy, or less where memory is
  * capped: lower slabs first, then smaller patches. */
 static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_options *o,
                               const double stride[3], vox_error *err) {
     const int64_t planes = j->in[1];
     const int64_t cap = o->max_memory ? o->max_memory : vox_memory_default_cap();
-    const bool fixed = o->patch_size[0] > 0;
+    const bool fixed = o->patch_size[1] > 0;
     int64_t patch[2] = {j->out[2], j->out[3]};
     for (int i = 0; i < 2 && fixed; i++)
-        patch[i] = vox_max((int64_t)((double)o->patch_size[i] / stride[1 + i]), 1);
+        patch[i] = vox_max((int64_t)((double)o->patch_size[1 + i] / stride[1 + i]), 1);
     int64_t smallest[2] = {patch[0], patch[1]};
     while (!fixed && cut_patch(smallest)) {
     }
@@ -173,29 +219,36 @@ static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_opti
     for (;;) {
         int64_t shape[4] = {j->in[0], j->in[1], vox_min(j->in[2], patch[0]),
                             vox_min(j->in[3], patch[1])};
-        int64_t slab = o->slab_planes ? vox_min(o->slab_planes, planes)
-                                      : vox_pipeline_good_slab(j->chain, shape, j->threads);
+        const int64_t asked = o->slab_planes ? o->slab_planes : o->patch_size[0];
+        int64_t slab =
+            asked ? vox_min(asked, planes) : vox_pipeline_good_slab(j->chain, shape, j->threads);
         for (; !status; slab /= 2) {
             status = lay_out(j, in, patch, slab, err);
             if (status || cap == 0 || j->plan.total_bytes <= cap)
                 return status;
-            if (slab == 1 || o->slab_planes)
+            if (slab == 1 || asked)
                 break;
         }
         if (status)
             return status;
-        if (fixed || !cut_patch(patch)) {
-            char most[32], need[32], least[32];
-            return vox_fail(
-                err, VOX_ERR_RESOURCE,
-                "%s: max-memory=%s%s: slabs of %lld planes need %s; the least that works is %s "
-                "(%lld bytes)",
-                vox_input_info(in, 0)->path, vox_bytes_text(cap, most),
-                o->max_memory ? "" : " (what the machine has to give)", (long long)slab,
-                vox_bytes_text(j->plan.total_bytes, need),
-                vox_bytes_text(j->plan.smallest_bytes, least), (long long)j->plan.smallest_bytes);
-        }
+        if (fixed || !cut_patch(patch))
+            return refuse(j, in, o, cap, err);
     }
+}
+
+static vox_status choose_blended(job *j, const vox_input *in, const vox_filter_options *o,
+                                 vox_error *err) {
+    const int64_t cap = o->max_memory ? o->max_memory : vox_memory_default_cap();
+    const int64_t slab = o->slab_planes ? vox_min(o->slab_planes, j->in[1]) : 1;
+    vox_status status = lay_out_blended(j, in, o, slab, false, err);
+    j->plan.smallest_bytes = j->plan.total_bytes;
+    if (!status && cap > 0 && j->plan.total_bytes > cap)
+        return refuse(j, in, o, cap, err);
+    if (!status)
+        status = lay_out_blended(j, in, o, slab, true, err);
+    if (!status && cap > 0 && j->plan.total_bytes > cap)
+        status = lay_out_blended(j, in, o, slab, false, err);
+    return status;
 }
 
 /* a*b, added to *total; INT64_MAX where that is more. */
@@ -209,7 +262,12 @@ static vox_status count_work(job *j, vox_error *err) {
     vox_plan *plan = &j->plan;
     int64_t whole = 0;
     plan->input_voxels_read = plan->multiply_adds = 0;
-    for (int64_t p = 0; p < patch_count(j); p++) {
+    if (j->blender) {
+        const vox_box box = {.to = {j->in[1], j->in[2], j->in[3]}};
+        add_product(vox_box_voxels(&box) * j->in[0], j->layout.batch, &plan->input_voxels_read);
+        add_product(vox_blender_multiply_adds(j->blender), j->layout.batch, &plan->multiply_adds);
+    }
+    for (int64_t p = 0; !j->blender && p < patch_count(j); p++) {
         vox_pipeline *pipeline = patch_pipeline(j, p, 1, err);
         if (!pipeline)
             return err ? err->status : VOX_ERR_RESOURCE;
@@ -227,16 +285,34 @@ static vox_status count_work(job *j, vox_error *err) {
     return VOX_OK;
 }
 
+static vox_status check_patches(const vox_filter_options *o, vox_error *err) {
+    const int64_t *p = o->patch_size;
+    const bool none = p[0] == 0 && p[1] == 0 && p[2] == 0;
+    if (!none && (p[0] < 1 || p[1] < 1 || p[2] < 1))
+        return vox_fail(err, VOX_ERR_USAGE, "patch_size=%lld,%lld,%lld: must be positive",
+                        (long long)p[0], (long long)p[1], (long long)p[2]);
+    if (o->blend == VOX_BLEND_EXACT)
+        return VOX_OK;
+    if (none)
+        return vox_fail(err, VOX_ERR_USAGE, "blend: without patch_size there is nothing to blend");
+    if (!(o->sigma_scale > 0))
+        return vox_fail(err, VOX_ERR_USAGE, "sigma_scale=%g: must be positive", o->sigma_scale);
+    for (int i = 0; i < 3; i++)
+        if (!(o->overlap[i] >= 0) || o->overlap[i] >= (double)p[i])
+            return vox_fail(err, VOX_ERR_USAGE,
+                            "overlap=%g along %c: must be less than the patch, %lld voxels",
+                            o->overlap[i], vox_axis_name[i], (long long)p[i]);
+    return VOX_OK;
+}
+
 static vox_status make_job(job *j, const vox_input *in, const vox_chain *chain, const char *output,
                            const vox_filter_options *o, vox_error *err) {
     if (o->threads < 0 || o->max_memory < 0 || o->slab_planes < 0)
         return vox_fail(err, VOX_ERR_USAGE,
                         "threads=%d, max_memory=%lld, slab_planes=%lld: must not be negative",
                         o->threads, (long long)o->max_memory, (long long)o->slab_planes);
-    if (o->patch_size[0] < 0 || o->patch_size[1] < 0 ||
-        (o->patch_size[0] > 0) != (o->patch_size[1] > 0))
-        return vox_fail(err, VOX_ERR_USAGE, "patch_size=%lld,%lld: must be positive, or both 0",
-                        (long long)o->patch_size[0], (long long)o->patch_size[1]);
+    if (check_patches(o, err))
+        return VOX_ERR_USAGE;
     vox_status status = vox_input_layout(in, o->in_channels, o->time, &j->layout, err);
     if (status)
         return status;
@@ -267,7 +343,8 @@ static vox_status make_job(job *j, const vox_input *in, const vox_chain *chain, 
     plan->in[0] = plan->out[0] = j->layout.batch;
     memcpy(plan->in + 1, j->in, sizeof j->in);
     memcpy(plan->out + 1, out, sizeof j->out);
-    status = choose_cuts(j, in, o, stride, err);
+    status = o->blend == VOX_BLEND_EXACT ? choose_cuts(j, in, o, stride, err)
+                                         : choose_blended(j, in, o, err);
     return status ? status : count_work(j, err);
 }
 
@@ -277,6 +354,7 @@ vox_status vox_filter_plan(const vox_input *in, const vox_chain *chain, const ch
     vox_status status = make_job(&j, in, chain, output, o, err);
     if (!status)
         *plan = j.plan;
+    vox_blender_free(j.blender);
     return status;
 }
 
@@ -301,20 +379,24 @@ typedef struct run {
     vox_progress progress;
 } run;
 
-/* One part of a frame, slab by slab, from the reader into the first ring; the rest follows from the
- * push. */
+/* One part of a frame, or with a blender all of it, slab by slab, from the reader into the first
+ * ring; the rest follows from the push. */
 static vox_status stream(const job *j, vox_pipeline *pipeline, run *r, vox_error *err) {
-    const vox_box box = vox_pipeline_input_box(pipeline);
+    vox_box box = {.to = {j->in[1], j->in[2], j->in[3]}};
+    if (pipeline)
+        box = vox_pipeline_input_box(pipeline);
+    const vox_planes *to = pipeline ? vox_pipeline_input(pipeline) : vox_blender_input(j->blender);
     const int64_t depth = vox_box_extent(&box, 0);
     const int64_t plane = j->in[0] * vox_box_extent(&box, 1) * vox_box_extent(&box, 2);
     for (int64_t d = 0, count; d < depth; d += count) {
         if (r->options->progress)
             r->options->progress(r->options->user, &r->progress);
         count = vox_min(j->plan.slab_planes, depth - d);
-        vox_status status = vox_reader_planes(r->reader, r->to.frame, d, count,
-                                              vox_pipeline_input(pipeline), j->threads, err);
+        vox_status status =
+            vox_reader_planes(r->reader, r->to.frame, d, count, to, j->threads, err);
         if (!status)
-            status = vox_pipeline_push(pipeline, count, NULL, err);
+            status = pipeline ? vox_pipeline_push(pipeline, count, NULL, err)
+                              : vox_blender_push(j->blender, count, err);
         if (status)
             return status;
         r->progress.done += count * plane;
@@ -395,7 +477,10 @@ vox_status vox_filter(vox_input *in, const vox_chain *chain, const char *output,
     if (status)
         goto out;
     r.progress.total = j.plan.input_voxels_read;
-    if (patch_count(&j) == 1) {
+    if (j.blender) {
+        if (vox_blender_start(j.blender, write_planes, &r.to, &local))
+            goto out;
+    } else if (patch_count(&j) == 1) {
         whole = patch_pipeline(&j, 0, j.plan.slab_planes, &local);
         if (!whole || vox_pipeline_start(whole, write_planes, &r.to, &local))
             goto out;
@@ -407,7 +492,8 @@ vox_status vox_filter(vox_input *in, const vox_chain *chain, const char *output,
     if (!r.to.writer)
         goto out;
     for (; r.to.frame < j.layout.batch && !status; r.to.frame++)
-        status = whole ? stream(&j, whole, &r, &local) : stream_patches(&j, &r, &local);
+        status =
+            whole || j.blender ? stream(&j, whole, &r, &local) : stream_patches(&j, &r, &local);
     if (status)
         goto out;
     r.progress.phase = "writing";
@@ -424,5 +510,6 @@ out:
     vox_writer_free(r.to.writer);
     vox_reader_free(r.reader);
     vox_pipeline_free(whole);
+    vox_blender_free(j.blender);
     return local.status;
 }

@@ -100,6 +100,48 @@ compare_all() {
     [[ $output == *"the least that works is"*"($least bytes)"* ]]
 }
 
+@test "blended patches give the same bytes for any threads, slab, input and memory" {
+    cd "$BATS_TEST_TMPDIR"
+    for blend in average gaussian; do
+        for scan in scan frames; do
+            options="--init torch -k 3 -p same --out-channels 2 --patch-size 5,17,30 --overlap 0.5,3,0.25 --blend $blend"
+            source=$BATS_FILE_TMPDIR/$scan.nii
+            # shellcheck disable=SC2086
+            "$VOXCONV" conv "$source" $options -j 1 --slab 1 --isa portable -f -o want.nii
+            for more in "-j 2" "-j 8 --slab 3" "-j 3 --slab 1000"; do
+                # shellcheck disable=SC2086
+                "$VOXCONV" conv "$source" $options $more -f -o got.nii
+                cmp want.nii got.nii
+            done
+            # shellcheck disable=SC2086
+            gzip -c "$source" | "$VOXCONV" conv - $options -o - | cmp - want.nii
+            # shellcheck disable=SC2086
+            least=$("$VOXCONV" conv "$source" $options -j 2 --plan --json -o x.nii | sed 's/.*"smallest_bytes": *\([0-9]*\).*/\1/')
+            # shellcheck disable=SC2086
+            "$VOXCONV" conv "$source" $options -j 2 --max-memory "$least" -f -o got.nii
+            cmp want.nii got.nii
+        done
+    done
+}
+
+@test "a patch as large as the volume is the volume, blended or not" {
+    cd "$BATS_TEST_TMPDIR"
+    "$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" --init torch -k 3 -p same -o want.nii
+    size=$("$VOXCONV" info --json "$BATS_FILE_TMPDIR/scan.nii" | sed 's/.*"dim": *\[3, *\([0-9]*\), *\([0-9]*\), *\([0-9]*\).*/\3,\2,\1/')
+    "$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" --init torch -k 3 -p same --patch-size "$size" --blend average -o got.nii
+    cmp want.nii got.nii
+}
+
+@test "layers that change the size of a patch cannot be blended" {
+    run "$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" --init torch -k 3 -p valid --patch-size 8 --blend average -o "$BATS_TEST_TMPDIR/x.nii"
+    [ "$status" -eq 2 ]
+    [[ $output == *"patches of 8x8x8 become 6x6x6"*"keep the size"* ]]
+    [ ! -e "$BATS_TEST_TMPDIR/x.nii" ]
+    run "$VOXCONV" conv "$BATS_FILE_TMPDIR/scan.nii" --init torch -k 3 -p same --patch-size 8 --overlap 8 --blend average -o "$BATS_TEST_TMPDIR/x.nii"
+    [ "$status" -eq 2 ]
+    [[ $output == *"overlap=8 along D: must be less than the patch"* ]]
+}
+
 @test "patches count every value once, and make split files, pairs and compressed files" {
     cd "$BATS_TEST_TMPDIR"
     printf '1 1 1 3 3\n' >nan.txt

@@ -83,6 +83,14 @@ load common
 	--threads two whole number
 	--threads 5000 must be 4096 or less
 	--slab 0 must be 1 or more
+	--patch-size 0 must be 1 or more
+	--patch-size 3,4 three as D,H,W
+	--overlap 1.5 whole voxels, or a share of the patch below 1
+	--overlap -1 whole voxels
+	--overlap 0.5,0.5 three as D,H,W
+	--blend mean exact, average, or gaussian
+	--blend gaussian:0 a number above 0
+	--blend average:2 exact, average, or gaussian
 	--seed -1 must be 0 or more
 	--compression 10 must be 9 or less
 	--max-memory 0 512M or 1.5G

@@ -36,9 +36,11 @@ struct vox_writer {
     int64_t nan_count, inf_count, clamped;
 };
 
+/* Files of a split output share the threads that compress: each holds blocks for every one. */
 static vox_sink_options sink_options(const vox_output *o, const vox_output_name *name) {
+    const int64_t share = o->split ? vox_max(o->threads / o->channels, 1) : o->threads;
     return (vox_sink_options){
-        .gzip = name->gzip, .level = o->compression, .threads = o->threads, .force = o->force};
+        .gzip = name->gzip, .level = o->compression, .threads = (int)share, .force = o->force};
 }
 
 /* What follows from the options before anything is opened; w->file stays NULL. */

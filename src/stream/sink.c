@@ -192,11 +192,13 @@ vox_status vox_sink_write_at(vox_sink *s, const void *buf, int64_t bytes, int64_
 
 /* Errors of delayed writing come from fsync and close. EINTR: the descriptor is closed on Linux. */
 static int sync_and_close(vox_sink *s) {
-    int failed = vox_fd_sync(s->fd);
-    if (!s->is_stdout && close(s->fd) != 0 && !failed && errno != EINTR)
-        failed = errno;
+    int failed = vox_fd_sync(s->fd), at_close = 0;
+    if (s->temporary.path)
+        at_close = vox_temporary_close(&s->temporary);
+    else if (!s->is_stdout && close(s->fd) != 0)
+        at_close = errno;
     s->fd = -1;
-    return failed;
+    return failed || at_close == EINTR ? failed : at_close;
 }
 
 vox_status vox_sink_close(vox_sink *s, vox_error *err) {

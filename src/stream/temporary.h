@@ -2,6 +2,12 @@
  *
  * A signal handler can neither lock nor allocate. The names of all temporary files stand in a fixed
  * table of atomic pointers; whoever has taken a pointer out of the table is the only one to use it.
+ *
+ * Nothing can clean up behind a process that is killed, so the next one that writes to the same
+ * target does. That a file's process no longer lives is proved by a lock (flock(2)) that every
+ * temporary file has until it is published or removed: the system gives it up with the process, and
+ * it holds between machines that share a folder, where a process number would mean nothing. A file
+ * system without locks keeps such files.
  */
 #ifndef VOX_STREAM_TEMPORARY_H
 #define VOX_STREAM_TEMPORARY_H
@@ -14,14 +20,18 @@ enum { VOX_TEMPORARIES_MAX = 1024 };
 typedef struct vox_temporary {
     char *path; /* NULL once released */
     int slot;
-    int fd; /* the caller's to close */
+    int fd;   /* the caller's to close, with vox_temporary_close */
+    int lock; /* holds the lock once fd is closed; -1 before */
 } vox_temporary;
 
 /* Creates FOLDER/.NAME.voxconv-XXXXXX for the target FOLDER/NAME with `mode` less the umask, open
- * for writing. A NAME too long for its folder is cut. 0, or errno (EMFILE where the table is full).
- */
+ * for writing and locked, and removes those of the same target whose processes have died. A NAME
+ * too long for its folder is cut. 0, or errno (EMFILE where the table is full). */
 int vox_temporary_new(const char *target, unsigned mode, vox_temporary *t);
-/* Takes the name out of the table, and removes the file where asked to. */
+/* Closes fd and keeps the lock. 0, or errno. */
+int vox_temporary_close(vox_temporary *t);
+/* Takes the name out of the table, removes the file where asked to, and then gives up the lock,
+ * unless fd is still open. */
 void vox_temporary_release(vox_temporary *t, bool remove_file);
 
 #endif

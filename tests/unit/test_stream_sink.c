@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -405,5 +406,118 @@ Test(stream, sink_outlives_its_removed_temporary, .init = scratch_make, .fini = 
     vox_sink_free(s);
     s = open_sink(in_scratch("out"), &plain);
     close_and_publish(s);
+    cr_assert_eq(scratch_entries(), 1);
+}
+
+/* ---- What killed processes leave ---- */
+
+Test(stream, sink_removes_what_dead_runs_left, .init = scratch_make, .fini = scratch_remove) {
+    static const char *const others[] = {".other.nii.voxconv-aB3dE6", ".out.nii.voxconv-aB3dE",
+                                         ".out.nii.voxconv-aB3dE67",  ".out.nii.voxconv-aB3dE6.gz",
+                                         ".out.nii.voxconv-aB3d.6",   "out.nii.voxconv-aB3dE6",
+                                         ".out.nii.gz.voxconv-aB3dE6"};
+    const int count = sizeof others / sizeof *others;
+    for (int i = 0; i < count; i++)
+        file_write(in_scratch(others[i]), "other", 5);
+    /* A folder and a link of such a name are nobody's temporary files. */
+    cr_assert_eq(mkdir(in_scratch(".out.nii.voxconv-folder"), 0700), 0);
+    cr_assert_eq(symlink(others[0], in_scratch(".out.nii.voxconv-alinks")), 0);
+    file_write(in_scratch(".out.nii.voxconv-aB3dE6"), "left", 4);
+    file_write(in_scratch(".out.nii.voxconv-000000"), "left", 4);
+    cr_assert_eq(chmod(in_scratch(".out.nii.voxconv-000000"), 0444), 0);
+    vox_sink *s = open_sink(in_scratch("out.nii"), &plain);
+    cr_assert_eq(access(in_scratch(".out.nii.voxconv-aB3dE6"), F_OK), -1);
+    cr_assert_eq(access(in_scratch(".out.nii.voxconv-000000"), F_OK), -1);
+    write_text(s, "new");
+    close_and_publish(s);
+    expect_content(in_scratch("out.nii"), "new");
+    for (int i = 0; i < count; i++)
+        expect_content(in_scratch(others[i]), "other");
+    cr_assert_eq(scratch_entries(), count + 3);
+}
+
+/* In a folder that is named by nothing, and under a name that was cut. */
+Test(stream, sink_removes_what_was_left_wherever_it_writes, .init = scratch_make,
+     .fini = scratch_remove) {
+    char name[256] = "", left[256];
+    memset(name, 'n', 255);
+    snprintf(left, sizeof left, ".%.239s.voxconv-aB3dE6", name);
+    cr_assert_eq(chdir(scratch), 0);
+    file_write(".out.voxconv-aB3dE6", "left", 4);
+    file_write(left, "left", 4);
+    vox_sink_free(open_sink("out", &plain));
+    vox_sink_free(open_sink(name, &plain));
+    cr_assert_eq(scratch_entries(), 0);
+}
+
+/* A process with two sinks of one target, one of them closed; it waits until it is killed. */
+static pid_t start_writer(const char *path) {
+    int ready[2];
+    char c;
+    cr_assert_eq(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        vox_error err;
+        vox_sink *a = open_sink(path, &plain), *b = open_sink(path, &plain);
+        write_text(a, "a");
+        write_text(b, "b");
+        if (vox_sink_close(b, &err) != VOX_OK || write(ready[1], "r", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(ready[1]);
+    cr_assert_eq(read(ready[0], &c, 1), 1);
+    close(ready[0]);
+    return child;
+}
+
+Test(stream, sink_leaves_what_living_runs_write, .init = scratch_make, .fini = scratch_remove) {
+    const char *path = in_scratch("out.nii");
+    pid_t child = start_writer(path);
+    const int theirs = scratch_entries();
+    vox_sink *ours = open_sink(path, &plain);
+    const int together = scratch_entries();
+    cr_assert_eq(kill(child, SIGKILL), 0);
+    cr_assert_eq(waitpid(child, NULL, 0), child);
+    cr_assert_eq(theirs, 2);
+    cr_assert_eq(together, 3, "a living process keeps its files");
+    cr_assert_eq(scratch_entries(), 3);
+    vox_sink *next = open_sink(path, &plain);
+    cr_assert_eq(scratch_entries(), 2, "our own stay, those of the dead go");
+    write_text(next, "next");
+    close_and_publish(next);
+    vox_sink_free(ours);
+    expect_content(path, "next");
+    cr_assert_eq(scratch_entries(), 1);
+}
+
+/* Each of them cleans up behind the others all the time, and none may take a living one's file:
+ * publishing would fail. */
+Test(stream, sink_runs_side_by_side_keep_their_files, .init = scratch_make, .fini = scratch_remove,
+     .timeout = 120) {
+    enum { RUNS = 4, ROUNDS = 400, PUBLISH_EACH = 20 };
+    const char *path = in_scratch("out");
+    for (int i = 0; i < RUNS; i++)
+        if (fork() == 0) {
+            int lost = 0;
+            for (int k = 0; k < ROUNDS; k++) {
+                vox_error err;
+                vox_sink *s = vox_sink_open(path, &replace, &err);
+                lost += !s || vox_sink_write(s, "whole", 5, &err) != VOX_OK;
+                if (s && k % PUBLISH_EACH == 0)
+                    lost +=
+                        vox_sink_close(s, &err) != VOX_OK || vox_sink_publish(s, &err) != VOX_OK;
+                vox_sink_free(s);
+            }
+            _exit(lost > 100 ? 100 : lost);
+        }
+    for (int i = 0; i < RUNS; i++) {
+        int status;
+        cr_assert_gt(wait(&status), 0);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", status);
+    }
+    expect_content(path, "whole");
     cr_assert_eq(scratch_entries(), 1);
 }

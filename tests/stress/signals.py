@@ -170,9 +170,10 @@ def one(scenario, number, force, moment=None, step=None):
             label += "after %.2f ms" % (moment * 1e3)
         began = time.perf_counter()
         p = place.start(scenario, force or scenario.name == "stdout", env)
+        # By a thread of its own: stdout is read meanwhile, or a full pipe would hold the run up.
+        timer = threading.Timer(0 if step else began + moment - time.perf_counter(), p.send_signal, [number])
         if not step:
-            time.sleep(max(0, began + moment - time.perf_counter()))
-            p.send_signal(number)
+            timer.start()
         try:
             stdout, stderr = p.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -180,6 +181,8 @@ def one(scenario, number, force, moment=None, step=None):
             p.communicate()
             scenario.stress.broke("%s, %s: hangs" % (scenario.name, label))
             return 1
+        finally:
+            timer.cancel()
         judge(scenario, place, number, p.returncode, stdout, stderr, old, label)
         return p.returncode
 

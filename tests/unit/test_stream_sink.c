@@ -497,7 +497,7 @@ Test(stream, sink_leaves_what_living_runs_write, .init = scratch_make, .fini = s
  * publishing would fail. */
 Test(stream, sink_runs_side_by_side_keep_their_files, .init = scratch_make, .fini = scratch_remove,
      .timeout = 120) {
-    enum { RUNS = 4, ROUNDS = 400, PUBLISH_EACH = 20 };
+    enum { RUNS = 4, ROUNDS = 2000, PUBLISH_EACH = 100 };
     const char *path = in_scratch("out");
     for (int i = 0; i < RUNS; i++)
         if (fork() == 0) {

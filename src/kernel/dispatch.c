@@ -3,6 +3,7 @@
  * __builtin_cpu_supports also asks whether the operating system saves the registers (XGETBV). */
 #include "kernel/kernel.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,12 +80,17 @@ const char *vox_isa(void) {
     return k ? k->name : "none";
 }
 
-const char *const *vox_isa_available(void) {
-    static const char *name[VARIANTS + 1];
+static const char *available[VARIANTS + 1]; /* filled once; NULL behind the last */
+
+static void list_available(void) {
     int count = 0;
     for (int i = 0; i < VARIANTS; i++)
         if (variant[i].supported())
-            name[count++] = variant[i].kernel->name;
-    name[count] = NULL;
-    return name;
+            available[count++] = variant[i].kernel->name;
+}
+
+const char *const *vox_isa_available(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, list_available);
+    return available;
 }

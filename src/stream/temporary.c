@@ -199,11 +199,12 @@ int vox_temporary_close(vox_temporary *t) {
 void vox_temporary_release(vox_temporary *t, bool remove_file) {
     if (!t->path)
         return;
-    if (leave_slot(t)) {
-        if (remove_file)
-            unlink(t->path);
+    /* The name leaves the table after the file is gone: no signal can come between. Where a handler
+     * removes it as well, one of the two finds nothing. */
+    if (remove_file)
+        unlink(t->path);
+    if (leave_slot(t))
         free(t->path);
-    }
     t->path = NULL;
     if (t->lock >= 0)
         close(t->lock);

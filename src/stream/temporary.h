@@ -1,7 +1,8 @@
 /* temporary.h - files under a temporary name, and their removal when the process is told to end.
  *
  * A signal handler can neither lock nor allocate. The names of all temporary files stand in a fixed
- * table of atomic pointers; whoever has taken a pointer out of the table is the only one to use it.
+ * table of atomic pointers, from before the file is there until it is gone or has its own name.
+ * Whoever has taken a pointer out of the table is the one to free the name, or to leave it there.
  *
  * Nothing can clean up behind a process that is killed, so the next one that writes to the same
  * target does. That a file's process no longer lives is proved by a lock (flock(2)) that every

@@ -119,7 +119,7 @@ static void run_short_disk(const vox_chain *chain, const char *out, int threads)
 }
 
 void run_aborts(bool long_form) {
-    static const int short_threads[] = {3, 0}, long_threads[] = {1, 2, 3, 5, 8, 0};
+    static const int short_threads[] = {1, 3, 0}, long_threads[] = {1, 2, 3, 5, 8, 0};
     vox_chain *chain = small_chain(1, 1);
     empty_folder("left");
     make_fifo("in.fifo");

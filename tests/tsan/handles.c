@@ -137,9 +137,12 @@ static void run_users(int count, int threads) {
 
 void run_handles(bool long_form) {
     run_users(4, 2);
+    run_users(8, 3);
     if (!long_form)
         return;
-    run_users(8, 1);
-    run_users(8, 3);
-    run_users(2, 8);
+    for (int i = 0; i < 4; i++) {
+        run_users(8, 1);
+        run_users(8, 3);
+        run_users(2, 8);
+    }
 }

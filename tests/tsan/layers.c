@@ -118,7 +118,7 @@ static void compare(const layers *l, uint64_t seed, const char *isa, int threads
 void run_layers(bool long_form) {
     /* 66: more than vox_spread has shares for. */
     static const int short_threads[] = {2, 5, 0}, long_threads[] = {2, 3, 4, 5, 6, 7, 8, 0};
-    const uint64_t seeds = long_form ? 60 : 25;
+    const uint64_t seeds = long_form ? 60 : 40;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         layers l = layers_new(seed);
         vox_isa_select("portable", NULL);

@@ -10,6 +10,8 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$top" || exit 1
 results=$top/$build/tsan-results
 scratch=
+limit=900 # seconds after which something hangs
+[ "$form" = short ] && limit=240
 failed=0
 scenarios=0
 
@@ -85,9 +87,9 @@ echo "  canaries     $canaries as they should be"
 
 # Reports go to files, each process its own.
 export TSAN_OPTIONS="$options:log_path=$results/report"
-timeout 900 "$build/tsan_scenarios" "$scratch" "$form" | tee "$results/scenarios.log" | grep -vE '^[0-9]+ scenarios'
+timeout "$limit" "$build/tsan_scenarios" "$scratch" "$form" | tee "$results/scenarios.log" | grep -vE '^[0-9]+ scenarios'
 status=${PIPESTATUS[0]}
-[ "$status" -eq 124 ] && fail "the scenarios did not end"
+[ "$status" -eq 124 ] && fail "the scenarios did not end within $limit s: a deadlock, or a wake-up that was lost"
 [ "$status" -eq 0 ] || [ "$status" -eq 66 ] || fail "the scenarios ended with status $status"
 scenarios=$(sed -n 's/^\([0-9]*\) scenarios, .*/\1/p' "$results/scenarios.log")
 mismatches=$(grep -c '^failed: ' "$results/scenarios.log")
@@ -100,9 +102,10 @@ tests=(tests/cli/determinism.bats tests/cli/pipes.bats tests/cli/conv.bats)
 only=.
 [ "$form" = short ] && only='8 threads|on the threads|stdin|in a row|goes away|removes' && unset 'tests[2]'
 start=$SECONDS
-timeout 900 bats --tap -f "$only" "${tests[@]}" </dev/null >"$results/cli.tap" 2>&1 || fail "the command's tests failed"
+timeout "$limit" bats --tap -f "$only" "${tests[@]}" </dev/null >"$results/cli.tap" 2>&1 || fail "the command's tests failed"
 grep -A12 '^not ok ' "$results/cli.tap"
 commands=$(grep -c '^ok ' "$results/cli.tap")
+[ "$commands" -gt 0 ] || fail "no test of the command was run"
 printf '  %-12s %4d tests      %5d   s\n' command "$commands" $((SECONDS - start))
 
 # ---- The sum ----

@@ -329,8 +329,10 @@ vox_status vox_kernel_named(const char *spec, const double voxel_mm[3], vox_tens
         if (strlen(kernels[i].name) != n || memcmp(kernels[i].name, spec, n) != 0)
             continue;
         vox_status status = kernels[i].make(&r);
-        while (status != VOX_OK && *count > 0)
+        while (status != VOX_OK && *count > 0) {
             vox_tensor_free(parts[--*count]);
+            parts[*count] = NULL;
+        }
         return status;
     }
     return unknown(spec, err);

@@ -73,5 +73,6 @@ bad_layer() {
 @test "unknown named kernel" { refuses 2 ".*(kernel).*gauss:2" good.nii --kernel gauss:2; }
 @test "named kernel of size zero" { refuses 2 '.*box:0' good.nii --kernel box:0; }
 @test "named kernel of a huge size" { refuses 2 '.*gaussian:1e9' good.nii --kernel gaussian:1e9; }
+@test "named kernel with a huge last size" { refuses 2 '.*box:3,3,20001' good.nii --kernel box:3,3,20001; }
 @test "no weights at all" { refuses 2 '.*--kernel' good.nii; }
 @test "weights twice" { bad_layer '.*--kernel' --kernel box:3; }

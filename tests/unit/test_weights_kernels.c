@@ -152,6 +152,17 @@ ParameterizedTest(bad_spec *c, weights_kernels, bad_specs) {
                        err.message);
 }
 
+/* The third size is bad when two parts have been made; their owner must not free them again. */
+Test(weights_kernels, a_failure_leaves_no_parts) {
+    vox_tensor *parts[3] = {NULL};
+    int count = 3;
+    vox_error err = {0};
+    cr_assert_eq(vox_kernel_named("box:3,3,20001", NULL, parts, &count, &err), VOX_ERR_USAGE);
+    cr_expect_eq(count, 0);
+    for (int i = 0; i < 3; i++)
+        cr_expect_null(parts[i]);
+}
+
 Test(weights_kernels, millimetres_need_voxel_sizes) {
     const double none[3] = {1, 0, 1}, nan3[3] = {1, 1, NAN};
     const double *const bad[] = {NULL, none, nan3};

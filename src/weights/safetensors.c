@@ -7,6 +7,7 @@
  */
 #include "weights/weights.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,8 +219,12 @@ static vox_status open_file(vox_weights *w, vox_error *err) {
     status = vox_source_read_at(w->source, text, length, START, err);
     if (status != VOX_OK)
         goto out;
+    /* Short of memory, the parser finds fault with the text, or with nothing. */
+    errno = 0;
     root = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &je);
-    if (!root)
+    if (!root && errno == ENOMEM)
+        status = vox_fail(err, VOX_ERR_RESOURCE, "%s: header: out of memory", w->path);
+    else if (!root)
         status = vox_fail(err, VOX_ERR_WEIGHTS, "%s: header: line %d, column %d: %s", w->path,
                           je.line, je.column, je.text);
     else if (!json_is_object(root))
@@ -258,17 +263,21 @@ static vox_tensor *get(vox_weights *w, int i, vox_error *err) {
 }
 
 /* The header's JSON, freed with free(), and the length of the data behind it; NULL where a name is
- * not UTF-8 or memory is short. */
+ * not UTF-8 or, with errno ENOMEM, memory is short. */
 static char *encode_header(int count, const char *const *names, const vox_tensor *const *tensors,
                            int64_t *data) {
     char *text = NULL;
+    errno = 0;
     json_t *root = json_object();
     *data = 0;
     for (int i = 0; i < count; i++) {
         const vox_tensor *t = tensors[i];
         json_t *shape = json_array();
         for (int k = 0; k < t->rank; k++)
-            json_array_append_new(shape, json_integer(t->shape[k]));
+            if (json_array_append_new(shape, json_integer(t->shape[k])) != 0) {
+                json_decref(shape);
+                goto out;
+            }
         json_t *e =
             json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets",
                       (json_int_t)*data, (json_int_t)(*data + t->count * 4));
@@ -276,7 +285,13 @@ static char *encode_header(int count, const char *const *names, const vox_tensor
             goto out;
         *data += t->count * 4;
     }
+    errno = 0;
     text = json_dumps(root, JSON_COMPACT);
+    /* Where a name does not fit into memory, jansson goes on without it. */
+    if (text && errno == ENOMEM) {
+        free(text);
+        text = NULL;
+    }
 out:
     json_decref(root);
     return text;
@@ -289,6 +304,8 @@ static vox_status save(const char *path, int count, const char *const *names,
         if (strcmp(names[i], "__metadata__") == 0)
             return vox_fail(err, VOX_ERR_USAGE, "%s: __metadata__ is no tensor's name", path);
     char *text = encode_header(count, names, tensors, &data);
+    if (!text && errno == ENOMEM)
+        return vox_fail(err, VOX_ERR_RESOURCE, "%s: header: out of memory", path);
     if (!text)
         return vox_fail(err, VOX_ERR_USAGE, "%s: names must be UTF-8", path);
     vox_status status = VOX_ERR_RESOURCE;

@@ -153,16 +153,17 @@ vox_tensor *vox_weights_get(vox_weights *w, const char *name, vox_error *err) {
 vox_status vox_weights_publish(const char *path, const void *buf, int64_t bytes, bool force,
                                vox_error *err) {
     const vox_sink_options options = {.gzip = false, .level = -1, .threads = 1, .force = force};
-    vox_sink *sink = vox_sink_open(path, &options, err);
-    if (!sink)
-        return VOX_ERR_OUTPUT;
-    vox_status status = vox_sink_write(sink, buf, bytes, err);
+    vox_error local = {.status = VOX_OK};
+    vox_sink *sink = vox_sink_open(path, &options, &local);
+    vox_status status = local.status;
     if (status == VOX_OK)
-        status = vox_sink_close(sink, err);
+        status = vox_sink_write(sink, buf, bytes, &local);
     if (status == VOX_OK)
-        status = vox_sink_publish(sink, err);
+        status = vox_sink_close(sink, &local);
+    if (status == VOX_OK)
+        status = vox_sink_publish(sink, &local);
     vox_sink_free(sink);
-    return status;
+    return status == VOX_OK ? VOX_OK : vox_fail(err, status, "%s", local.message);
 }
 
 /* Names as a file with several arrays needs them: there, and each once. */

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/report.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,24 +16,33 @@ static json_t *real(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* Puts the value at the end of *array, which becomes NULL where memory fails it. */
+static void append(json_t **array, json_t *value) {
+    if (json_array_append_new(*array, value)) {
+        json_decref(*array);
+        *array = NULL;
+    }
+}
+
 static json_t *reals(const double *values, int count) {
     json_t *array = json_array();
     for (int i = 0; i < count; i++)
-        json_array_append_new(array, real(values[i]));
+        append(&array, real(values[i]));
     return array;
 }
 
 static json_t *integers(const int64_t *values, int count) {
     json_t *array = json_array();
     for (int i = 0; i < count; i++)
-        json_array_append_new(array, json_integer(values[i]));
+        append(&array, json_integer(values[i]));
     return array;
 }
 
 /* A header's text has no stated encoding: UTF-8 where it is, else each byte as Latin-1. */
 static json_t *text(const char *value) {
+    errno = 0;
     json_t *utf8 = json_string(value);
-    if (utf8)
+    if (utf8 || errno == ENOMEM)
         return utf8;
     char *converted = malloc(2 * strlen(value) + 1), *to = converted;
     if (!converted)
@@ -62,8 +72,14 @@ static void put(object *o, const char *name, json_t *value) {
 
 /* Prints and frees. */
 static vox_status print_line(object *o, vox_error *err) {
+    errno = 0;
     char *line = o->failed ? NULL : json_dumps(o->json, 0);
     json_decref(o->json);
+    /* Where a name does not fit into memory, jansson goes on without it. */
+    if (line && errno == ENOMEM) {
+        free(line);
+        line = NULL;
+    }
     if (!line)
         return cli_fail(err, VOX_ERR_RESOURCE, "out of memory while writing JSON");
     puts(line);
@@ -75,8 +91,8 @@ vox_status print_plan_json(const vox_plan *plan, vox_error *err) {
     object o = {json_object(), false};
     json_t *parts = json_array();
     for (int i = 0; i < plan->part_count; i++)
-        json_array_append_new(parts, json_pack("{s:s,s:I}", "name", plan->part[i].name, "bytes",
-                                               (json_int_t)plan->part[i].bytes));
+        append(&parts, json_pack("{s:s,s:I}", "name", plan->part[i].name, "bytes",
+                                 (json_int_t)plan->part[i].bytes));
     put(&o, "input_shape", integers(plan->in, 5));
     put(&o, "output_shape", integers(plan->out, 5));
     put(&o, "slab_planes", json_integer(plan->slab_planes));
@@ -144,12 +160,12 @@ static void put_format(object *o, const vox_volume_info *info) {
 static void put_geometry(object *o, const vox_volume_info *info) {
     json_t *srow = json_array(), *affine = json_array(), *extensions = json_array();
     for (int i = 0; i < 3; i++) {
-        json_array_append_new(srow, reals(info->srow[i], 4));
-        json_array_append_new(affine, reals(info->affine[i], 4));
+        append(&srow, reals(info->srow[i], 4));
+        append(&affine, reals(info->affine[i], 4));
     }
     for (int i = 0; i < info->extension_count; i++)
-        json_array_append_new(extensions, json_pack("{s:i,s:I}", "code", info->extension_code[i],
-                                                    "bytes", (json_int_t)info->extension_bytes[i]));
+        append(&extensions, json_pack("{s:i,s:I}", "code", info->extension_code[i], "bytes",
+                                      (json_int_t)info->extension_bytes[i]));
     put(o, "qform_code", json_integer(info->qform_code));
     put(o, "quatern", reals(info->quatern, 3));
     put(o, "qoffset", reals(info->qoffset, 3));

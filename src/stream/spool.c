@@ -59,9 +59,12 @@ static vox_status reserve(vox_spool *s, vox_error *err) {
         free_bytes = INT64_MAX;
     if (s->bytes > free_bytes)
         return fail_space(s, free_bytes, err);
-    if (ftruncate(s->fd, s->bytes) != 0)
-        return fail_spool(s, "cannot be made that long", errno, err);
     int r;
+    do
+        r = ftruncate(s->fd, s->bytes);
+    while (r != 0 && errno == EINTR);
+    if (r != 0)
+        return fail_spool(s, "cannot be made that long", errno, err);
     do
         r = s->bytes ? fallocate(s->fd, 0, 0, s->bytes) : 0;
     while (r != 0 && errno == EINTR);

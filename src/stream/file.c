@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,4 +94,45 @@ int vox_rename_new(const char *from, const char *to) {
         return 0;
     /* ENOSYS: an old kernel; EINVAL: a file system that does not know the flag. */
     return errno == ENOSYS || errno == EINVAL ? vox_link_new(from, to) : errno;
+}
+
+static int rename_plainly(const char *from, const char *to) {
+    return rename(from, to) == 0 ? 0 : errno;
+}
+
+int vox_link_over(const char *from, const char *to, vox_before *before) {
+    char *aside;
+    int failed = 0;
+    if (asprintf(&aside, "%s~", from) < 0)
+        return ENOMEM;
+    if (link(to, aside) != 0) {
+        /* No links here (FAT), none to a file of somebody else's, or no room for a longer name. */
+        const bool gone = errno == EPERM || errno == ENOTSUP || errno == ENOSYS ||
+                          errno == EMLINK || errno == ENAMETOOLONG;
+        *before = gone ? VOX_BEFORE_GONE : VOX_BEFORE_NOTHING;
+        failed = gone || errno == ENOENT ? rename_plainly(from, to) : errno;
+    } else if (rename(from, to) != 0) {
+        failed = errno;
+        unlink(aside);
+    } else if (rename(aside, from) != 0) {
+        failed = errno;
+        rename(aside, to);
+    } else {
+        *before = VOX_BEFORE_KEPT;
+    }
+    free(aside);
+    return failed;
+}
+
+int vox_rename_over(const char *from, const char *to, vox_before *before) {
+    struct stat st;
+    *before = VOX_BEFORE_NOTHING;
+    /* Names are exchanged with anything, a folder that has just come included; rename refuses. */
+    if (lstat(to, &st) != 0 || !S_ISREG(st.st_mode))
+        return rename_plainly(from, to);
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE) != 0)
+        /* As in vox_rename_new; NFS is such a file system. */
+        return errno == ENOSYS || errno == EINVAL ? vox_link_over(from, to, before) : errno;
+    *before = VOX_BEFORE_KEPT;
+    return 0;
 }

@@ -26,4 +26,12 @@ int vox_rename_new(const char *from, const char *to);
 /* The same through link(2) and unlink(2), for file systems that cannot rename that way. */
 int vox_link_new(const char *from, const char *to);
 
+/* What had a name before: nothing; a file that has the other name now; a file that is gone. */
+typedef enum vox_before { VOX_BEFORE_NOTHING, VOX_BEFORE_KEPT, VOX_BEFORE_GONE } vox_before;
+/* Renames `from` to `to` whatever is there. A regular file that is there gets the name `from`,
+ * where the file system can do that, so that it can be brought back. 0, or errno. */
+int vox_rename_over(const char *from, const char *to, vox_before *before);
+/* The same through link(2), for file systems that cannot exchange names. */
+int vox_link_over(const char *from, const char *to, vox_before *before);
+
 #endif

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,6 +27,8 @@ struct vox_sink {
     char *target;     /* the path with symbolic links followed; NULL where written directly */
     bool force;
     vox_temporary temporary;  /* .path NULL: written directly, or published */
+    bool named;               /* the file has its name, and may still lose it */
+    vox_before before;        /* what had the name; VOX_BEFORE_KEPT: has the temporary one now */
     int fd;                   /* -1: closed */
     int64_t written, syncing; /* bytes so far; those that the disk has been asked to take */
     vox_gzip *gzip;           /* NULL: as it comes */
@@ -34,6 +37,8 @@ struct vox_sink {
 static vox_status fail_errno(const vox_sink *s, const char *what, int number, vox_error *err) {
     if (number == EPIPE)
         return vox_fail(err, VOX_ERR_PIPE, "%s: its reader has gone", s->name);
+    if (number == ENOMEM)
+        return vox_fail(err, VOX_ERR_RESOURCE, "%s: %s: %s", s->name, what, strerror(number));
     return vox_fail(err, VOX_ERR_OUTPUT, "%s: %s: %s", s->name, what, strerror(number));
 }
 
@@ -209,36 +214,72 @@ vox_status vox_sink_close(vox_sink *s, vox_error *err) {
     return failed ? fail_errno(s, "cannot be brought to disk", failed, err) : VOX_OK;
 }
 
+/* ---- Names ---- */
+
+static vox_status give_name(vox_sink *s, vox_error *err) {
+    assert(s->fd < 0);
+    if (!s->temporary.path)
+        return VOX_OK;
+    int failed = s->force ? vox_rename_over(s->temporary.path, s->target, &s->before)
+                          : vox_rename_new(s->temporary.path, s->target);
+    if (failed == EEXIST && !s->force)
+        return fail_exists(s, err);
+    if (failed)
+        return fail_errno(s, "cannot be given its name", failed, err);
+    s->named = true;
+    return VOX_OK;
+}
+
 /* The new name is on disk when its folder is. */
 static vox_status sync_folder(const vox_sink *s, vox_error *err) {
+    if (!s->named)
+        return VOX_OK;
     const char *slash = strrchr(s->target, '/');
     char *folder = NULL;
     if (slash && asprintf(&folder, "%.*s", (int)(slash + 1 - s->target), s->target) < 0)
-        return fail_errno(s, "is complete, but its folder was not synced", ENOMEM, err);
+        return fail_errno(s, "its folder cannot be synced", ENOMEM, err);
     int fd = vox_fd_open(folder ? folder : ".", O_RDONLY | O_DIRECTORY, 0);
     int failed = fd >= 0 ? vox_fd_sync(fd) : 0; /* a folder may be writable and not readable */
     if (fd >= 0)
         close(fd);
     free(folder);
-    return failed ? fail_errno(s, "is complete, but its folder was not synced", failed, err)
-                  : VOX_OK;
+    return failed ? fail_errno(s, "its name cannot be brought to disk", failed, err) : VOX_OK;
+}
+
+static void keep_name(vox_sink *s) {
+    if (s->named)
+        vox_temporary_release(&s->temporary, s->before == VOX_BEFORE_KEPT);
+    s->named = false;
+}
+
+/* What was there before is there again. Where it is gone, the new file stays: it is complete. */
+static void take_name_back(vox_sink *s) {
+    if (!s->named)
+        return;
+    if (s->before == VOX_BEFORE_KEPT)
+        rename(s->temporary.path, s->target);
+    else if (s->before == VOX_BEFORE_NOTHING)
+        unlink(s->target);
+    vox_temporary_release(&s->temporary, false);
+    s->named = false;
+}
+
+vox_status vox_sink_publish_all(vox_sink *const *sinks, int64_t count, vox_error *err) {
+    vox_status status = VOX_OK;
+    for (int64_t i = 0; i < count && !status; i++)
+        status = give_name(sinks[i], err);
+    for (int64_t i = 0; i < count && !status; i++)
+        status = sync_folder(sinks[i], err);
+    for (int64_t i = 0; i < count; i++)
+        if (status)
+            take_name_back(sinks[i]);
+        else
+            keep_name(sinks[i]);
+    return status;
 }
 
 vox_status vox_sink_publish(vox_sink *s, vox_error *err) {
-    assert(s->fd < 0);
-    if (!s->temporary.path)
-        return VOX_OK;
-    int failed;
-    if (s->force)
-        failed = rename(s->temporary.path, s->target) == 0 ? 0 : errno;
-    else
-        failed = vox_rename_new(s->temporary.path, s->target);
-    if (failed == EEXIST && !s->force)
-        return fail_exists(s, err);
-    if (failed)
-        return fail_errno(s, "cannot be given its name", failed, err);
-    vox_temporary_release(&s->temporary, false);
-    return sync_folder(s, err);
+    return vox_sink_publish_all(&s, 1, err);
 }
 
 void vox_sink_free(vox_sink *s) {

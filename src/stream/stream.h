@@ -70,8 +70,13 @@ vox_status vox_sink_write_at(vox_sink *s, const void *buf, int64_t bytes, int64_
  */
 vox_status vox_sink_close(vox_sink *s, vox_error *err);
 /* Gives the closed file its name (atomically; refuses again to replace without force) and syncs the
- * folder. With several files: close all, then publish all. */
+ * folder. Where that fails, what was there before is there again. */
 vox_status vox_sink_publish(vox_sink *s, vox_error *err);
+/* The same for files that belong together: all get their names, in this order, or none. (A file
+ * that was replaced is not brought back on a file system that knows neither exchanging names nor
+ * links.)
+ */
+vox_status vox_sink_publish_all(vox_sink *const *sinks, int64_t count, vox_error *err);
 /* Removes the temporary file unless it was published. */
 void vox_sink_free(vox_sink *s);
 int64_t vox_sink_memory(const vox_sink_options *o);

@@ -118,11 +118,9 @@ vox_status vox_volume_save_tensor(const char *path, const vox_tensor *t, bool fo
         (status = vox_sink_write(first, extender, sizeof extender, &local)) ||
         (status = vox_sink_write(data, t->data, t->count * (int64_t)sizeof(float), &local)) ||
         (status = vox_sink_close(data, &local)) ||
-        (header && (status = vox_sink_close(header, &local))) ||
-        (status = vox_sink_publish(data, &local)))
+        (header && (status = vox_sink_close(header, &local))))
         goto out;
-    if (header)
-        status = vox_sink_publish(header, &local);
+    status = vox_sink_publish_all((vox_sink *[]){data, header}, header ? 2 : 1, &local);
 out:
     if (status)
         vox_fail(err, status, "%s", local.message);

@@ -279,6 +279,22 @@ vox_status vox_writer_planes(vox_writer *w, int64_t n, int64_t d, int64_t count,
     return w->spool && block_ends ? flush_spool(w, err) : VOX_OK;
 }
 
+/* A header never appears before the voxels that it describes. */
+static vox_status publish(const vox_writer *w, vox_error *err) {
+    vox_sink **sinks = vox_alloc(2 * w->count, sizeof(vox_sink *), "writer", err);
+    int64_t count = 0;
+    if (!sinks)
+        return VOX_ERR_RESOURCE;
+    for (int64_t i = 0; i < w->count; i++) {
+        sinks[count++] = w->file[i].data;
+        if (w->file[i].header)
+            sinks[count++] = w->file[i].header;
+    }
+    const vox_status status = vox_sink_publish_all(sinks, count, err);
+    free(sinks);
+    return status;
+}
+
 vox_status vox_writer_finish(vox_writer *w, vox_error *err) {
     vox_status status = VOX_OK;
     for (int64_t i = 0; !status && i < w->count; i++) {
@@ -286,13 +302,7 @@ vox_status vox_writer_finish(vox_writer *w, vox_error *err) {
         if (!status && w->file[i].header)
             status = vox_sink_close(w->file[i].header, err);
     }
-    /* A header never appears before the voxels that it describes. */
-    for (int64_t i = 0; !status && i < w->count; i++) {
-        status = vox_sink_publish(w->file[i].data, err);
-        if (!status && w->file[i].header)
-            status = vox_sink_publish(w->file[i].header, err);
-    }
-    return status;
+    return status ? status : publish(w, err);
 }
 
 void vox_writer_counts(const vox_writer *w, int64_t *nan_count, int64_t *inf_count,

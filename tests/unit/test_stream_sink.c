@@ -153,6 +153,65 @@ Test(stream, rename_and_link_never_replace, .init = scratch_make, .fini = scratc
     }
 }
 
+/* Both ways of replacing leave the old file under the other name. */
+Test(stream, rename_over_and_link_over_keep_the_old, .init = scratch_make, .fini = scratch_remove) {
+    int (*const way[])(const char *, const char *, vox_before *) = {vox_rename_over, vox_link_over};
+    for (int i = 0; i < 2; i++) {
+        vox_before before = VOX_BEFORE_GONE;
+        file_write(in_scratch("from"), "from", 4);
+        cr_assert_eq(way[i](in_scratch("from"), in_scratch("to"), &before), 0);
+        cr_assert_eq(before, VOX_BEFORE_NOTHING);
+        expect_content(in_scratch("to"), "from");
+        cr_assert_eq(scratch_entries(), 1);
+        file_write(in_scratch("from"), "newer", 5);
+        cr_assert_eq(way[i](in_scratch("from"), in_scratch("to"), &before), 0);
+        cr_assert_eq(before, VOX_BEFORE_KEPT);
+        expect_content(in_scratch("to"), "newer");
+        expect_content(in_scratch("from"), "from");
+        cr_assert_eq(scratch_entries(), 2);
+        cr_assert_eq(way[i](in_scratch("gone"), in_scratch("to"), &before), ENOENT);
+        expect_content(in_scratch("to"), "newer");
+        cr_assert_eq(unlink(in_scratch("from")) + unlink(in_scratch("to")), 0);
+    }
+}
+
+/* Of files that belong together, the second cannot get its name: the first does not keep its own.
+ */
+static void publish_two(const vox_sink_options *o, void (*come)(const char *path)) {
+    vox_error err = {0};
+    vox_sink *two[] = {open_sink(in_scratch("first"), o), open_sink(in_scratch("second"), o)};
+    for (int i = 0; i < 2; i++) {
+        write_text(two[i], "new");
+        cr_assert_eq(vox_sink_close(two[i], &err), VOX_OK);
+    }
+    come(in_scratch("second"));
+    cr_assert_eq(vox_sink_publish_all(two, 2, &err), VOX_ERR_OUTPUT);
+    vox_sink_free(two[0]);
+    vox_sink_free(two[1]);
+}
+
+static void file_comes(const char *path) {
+    file_write(path, "theirs", 6);
+}
+
+static void folder_comes(const char *path) {
+    cr_assert_eq(mkdir(path, 0755), 0);
+}
+
+Test(stream, sinks_are_published_all_or_none, .init = scratch_make, .fini = scratch_remove) {
+    publish_two(&plain, file_comes);
+    expect_content(in_scratch("second"), "theirs");
+    cr_assert_eq(scratch_entries(), 1);
+}
+
+Test(stream, sinks_bring_back_what_they_replaced, .init = scratch_make, .fini = scratch_remove) {
+    file_write(in_scratch("first"), "before", 6);
+    publish_two(&replace, folder_comes);
+    expect_content(in_scratch("first"), "before");
+    cr_assert_eq(scratch_entries(), 2);
+    cr_assert_eq(rmdir(in_scratch("second")), 0);
+}
+
 Test(stream, sink_replaces_what_a_link_points_to, .init = scratch_make, .fini = scratch_remove) {
     struct stat st;
     file_write(in_scratch("real"), "before", 6);

@@ -1,0 +1,97 @@
+"""scenarios.py - the runs of voxconv that fault.py lets fail, and the small files that they read.
+
+A scenario runs in a folder of its own with in/ (the files made here), out/ and tmp/ (TMPDIR). Volumes are a few
+kilobytes, so that a run takes milliseconds and has few calls, but have what makes the difference: several channels that
+lie one after the other, gzip, pairs, patches, pipes.
+"""
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SMALL = os.path.join(HERE, "..", "cli", "small.py")
+
+
+@dataclass
+class Scenario:
+    name: str
+    args: list
+    stdin: str = None  # a file of in/; "|" in front: through a pipe
+    stdout: str = "pipe"  # or "file"
+    old: list = field(default_factory=list)  # files of out/ that are there before
+    bare: bool = False  # a file system without O_TMPFILE, fallocate and renameat2's flags
+
+    def threads(self):
+        return (1, 2) if self.args[0] == "conv" else (1,)
+
+
+def scenarios():
+    torch = "--init torch --seed 1 -k 3 -p same --out-channels"
+    return [
+        Scenario(name, args.split(), **more)
+        for name, args, more in [
+            ("gzip", "conv in/scan.nii.gz --kernel gaussian:1 -o out/x.nii.gz", {}),
+            ("plain", "conv in/scan.nii --kernel box:3 -o out/x.nii", {}),
+            ("pair", "conv in/pair.hdr --kernel sobel:x -o out/x.hdr", {}),
+            ("pair, gzip", "conv in/pair.img --kernel box:3 -o out/x.img.gz -z 0", {}),
+            ("channels", f"conv in/scan.nii {torch} 3 --activation relu --max-pool 2 -o out/x.nii", {}),
+            ("output spool", f"conv in/scan.nii -w in/layer.safetensors -p same -o out/x.nii.gz", {}),
+            ("input spool", f"conv in/frames.nii.gz --time channels {torch} 1 -o out/x.nii", {}),
+            ("patches", "conv in/scan.nii --kernel gaussian:1 --patch-size 5 -o out/x.nii", {}),
+            ("patches, both spools", f"conv in/scan.nii.gz {torch} 2 --patch-size 6 -o out/x.nii.gz", {}),
+            ("to a pipe", "conv in/scan.nii.gz --kernel box:3 -o -", {}),
+            ("to a file", "conv in/scan.nii --kernel box:3 -z 6 -o -", {"stdout": "file"}),
+            ("spooled to a pipe", f"conv - {torch} 2 -o -", {"stdin": "|scan.nii"}),
+            ("from a pipe", "conv - --kernel laplacian -o out/x.nii", {"stdin": "|scan.nii.gz"}),
+            ("from a file", f"conv - --time channels {torch} 2 -o out/x.nii.gz", {"stdin": "frames.nii"}),
+            ("split", f"conv in/scan.nii {torch} 3 --split -o out/x.nii.gz", {}),
+            ("split pair", f"conv in/scan.nii {torch} 2 --split -o out/x.img", {}),
+            ("force", "conv in/scan.nii --kernel box:3 -f -o out/x.nii.gz", {"old": ["x.nii.gz"]}),
+            ("force pair", "conv in/scan.nii --kernel box:3 -f -o out/x.img", {"old": ["x.hdr", "x.img"]}),
+            ("force split", f"conv in/scan.nii {torch} 3 --split -f -o out/x.nii",
+             {"old": ["x_0000.nii", "x_0002.nii"]}),
+            ("stacked", "conv in/scan.nii in/scan.nii.gz in/pair.hdr --init kaiming_normal -k 3 -o out/x.nii", {}),
+            ("circular", f"conv in/frames.nii --kernel gaussian:1 --padding-mode circular -t input -o out/x.nii.gz", {}),
+            (".npz, batch norm", "conv in/scan.nii -w in/layer.npz -p same --batchnorm in/norm.safetensors -o out/x.nii", {}),
+            (".npy, bias", "conv in/scan.nii -w in/box.npy --bias in/bias.npz -p same -o out/x.nii", {}),
+            ("text", "conv in/scan.nii -w in/box.txt -p same -o out/x.nii", {}),
+            (".nii.gz weights", "conv in/scan.nii -w in/box.nii.gz -p same -o out/x.nii", {}),
+            ("old file system", f"conv in/scan.nii {torch} 2 -o out/x.nii.gz", {"bare": True}),
+            ("old file system, split", f"conv in/scan.nii {torch} 2 --split -o out/x.nii", {"bare": True}),
+            ("old file system, force", "conv in/scan.nii --kernel box:3 -f -o out/x.img",
+             {"old": ["x.hdr", "x.img"], "bare": True}),
+            ("kernel .npz", "kernel --init torch -o out/x.npz", {}),
+            ("kernel .safetensors", "kernel --init torch -o out/x.safetensors", {}),
+            ("kernel .npy", "kernel gaussian:1 -o out/x.npy", {}),
+            ("kernel .txt", "kernel box:3 -o out/x.txt", {}),
+            ("kernel .nii.gz", "kernel sobel:y -o out/x.nii.gz", {}),
+            ("kernel, force", "kernel --init torch -f -o out/x.npz", {"old": ["x.npz"]}),
+            ("kernel, printed", "kernel laplacian", {}),
+            ("info", "info in/scan.nii.gz", {}),
+            ("info --json", "info --json in/größe.nii", {}),
+            ("plan", "conv in/scan.nii --kernel box:3 -o out/x.nii --plan --json", {}),
+        ]
+    ]
+
+
+def make_inputs(voxconv, folder):
+    """What the scenarios read. The folder is there."""
+
+    def run(*command):
+        subprocess.run(command, check=True, cwd=folder)
+
+    for name in "scan.nii", "scan.nii.gz":
+        run(sys.executable, SMALL, "volume", name, "12,10,9")
+    for name in "frames.nii", "frames.nii.gz":
+        run(sys.executable, SMALL, "volume", name, "8,7,6,3")
+    os.link(os.path.join(folder, "frames.nii"), os.path.join(folder, "größe.nii"))
+    values = ",".join(str(n) for n in range(1, 4))
+    run(sys.executable, SMALL, "tensors", "norm.safetensors",
+        *("%s=3:%s" % (n, values) for n in ("running_mean", "running_var", "weight", "bias")))
+    run(voxconv, "conv", "scan.nii", "--kernel", "identity", "-o", "pair.hdr")
+    for name in "layer.safetensors", "layer.npz":
+        run(voxconv, "kernel", "--init", "torch", "--out-channels", "3", "-o", name)
+    for name in "box.npy", "box.txt", "box.nii.gz":
+        run(voxconv, "kernel", "box:3", "-o", name)
+    run(voxconv, "kernel", "--init", "torch", "-o", "bias.npz")

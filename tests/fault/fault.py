@@ -27,6 +27,7 @@ import threading
 from scenarios import make_inputs, scenarios
 
 INPUT, WEIGHTS, OUTPUT, RESOURCE = 3, 5, 6, 7
+SUPPRESSIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lsan.supp")
 TIMEOUT = 20  # seconds; a run takes milliseconds
 SHORT = 0  # in place of an error number
 
@@ -152,6 +153,8 @@ class Run:
         if self.asan:
             e["ASAN_OPTIONS"] = ("verify_asan_link_order=0:detect_leaks=1:allocator_may_return_null=1:exitcode=99:"
                                  "log_path=" + self.path("logs", "asan"))
+            if fault and fault[0] == "memory":
+                e["LSAN_OPTIONS"] = "suppressions=%s:print_suppressions=0" % SUPPRESSIONS
             e["UBSAN_OPTIONS"] = "print_stacktrace=1:log_path=" + self.path("logs", "ubsan")
         return e
 
@@ -320,21 +323,25 @@ class Checker:
             self.injected += count
 
     def jobs(self):
+        """Sweeps as arguments of sweep(). With --short and under sanitizers, which are slow, a scenario has one number
+        of threads, and of the many places where memory is taken some are tried."""
+        few = self.options.short or self.asan
         for i, s in enumerate(scenarios()):
             if self.options.only and self.options.only not in s.name:
                 continue
-            for threads in s.threads()[i % 2:][:1] or (1,) if self.options.short else s.threads():
+            for threads in s.threads()[i % 2 :][:1] or (1,) if few else s.threads():
                 self.right[s.name, threads] = self.unfaulted(s, threads)
                 for kind, errors in FAULTS:
                     if self.options.kind and kind != self.options.kind:
                         continue
                     for error in errors:
-                        # Slow, and about what error paths leave behind; -j 2 has hardly any of its own.
-                        if self.asan and (error in (SHORT, errno.EINTR) or (kind == "memory" and threads > 1)):
-                            continue
+                        if self.asan and error in (SHORT, errno.EINTR):
+                            continue  # no error, and nothing that it could leave behind
                         step = 1
-                        if self.options.short:
-                            step = 29 if kind == "memory" else 3
+                        if kind == "memory" and few:
+                            step = 29 if self.options.short else 7
+                        elif self.options.short:
+                            step = 3
                         yield s, threads, kind, error, step
 
 

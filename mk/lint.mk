@@ -3,7 +3,7 @@
 
 C_FILES     := $(wildcard include/*.h src/*/*.[ch] tests/*/*.[ch])
 TIDY_FILES  := $(filter-out $(KERNEL_SRC),$(LIB_SRC) $(CLI_SRC)) $(wildcard tests/reference/*.c tests/tools/*.c)
-SHELL_FILES := $(wildcard mk/*.sh tests/tools/*.sh .ci/run)
+SHELL_FILES := $(wildcard mk/*.sh tests/tools/*.sh tests/fuzz/*.sh .ci/run)
 BATS_FILES  := $(wildcard tests/cli/*.bats tests/cli/*.bash)
 
 # Not of use in tests: variables that bats sets or that live in a subshell, other files, single quotes around a

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run_tests.sh BUILD - runs the unit tests and the command tests of one build folder and ends with one line
-# "N passed, N failed, N skipped". Exit status 0 where nothing failed.
+# run_tests.sh BUILD - runs the unit tests, the command tests and the kept inputs of the fuzz targets, and ends with one
+# line "N passed, N failed, N skipped". Exit status 0 where nothing failed.
 set -uo pipefail
 
 build=$1
@@ -31,6 +31,14 @@ echo "command tests (tests/cli)"
 bats --tap tests/cli </dev/null | tee "$results/cli.tap" | grep -vE '^(ok |1\.\.)' 
 bats_status=${PIPESTATUS[0]}
 
+echo "kept inputs of the fuzz targets (tests/fuzz/corpus)"
+replay_status=0
+for corpus in tests/fuzz/corpus/*/; do
+    target=$(basename "$corpus")
+    "$build/replay/$target" "$target" "$corpus" </dev/null >"$results/replay-$target.tap" || replay_status=1
+    grep -vE '^(ok |1\.\.)' "$results/replay-$target.tap"
+done
+
 count() {
     cat "$results"/*.tap | grep -cE "$1"
 }
@@ -39,8 +47,8 @@ passed=$(($(count '^ok ') - skipped))
 failed=$(count '^not ok ')
 
 # A runner that ends badly without a failing test has crashed: that is a failure too.
-if [ "$failed" -eq 0 ] && [ $((unit_status + bats_status)) -ne 0 ]; then
-    echo "a test runner ended with status $unit_status (units), $bats_status (command)"
+if [ "$failed" -eq 0 ] && [ $((unit_status + bats_status + replay_status)) -ne 0 ]; then
+    echo "a test runner ended with status $unit_status (units), $bats_status (command), $replay_status (replay)"
     failed=1
 fi
 

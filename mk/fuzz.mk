@@ -1,0 +1,35 @@
+# make fuzz SECONDS=n: libFuzzer on everything that reads bytes or words from outside, each target of tests/fuzz/ for n
+# seconds, two at a time. `make test` and `make asan` replay the kept inputs of tests/fuzz/corpus/ without a fuzzer.
+
+DEPS_FUZZ    := clang libclang-rt-dev libomp-dev python3
+FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_COMMON  := $(BUILD)/tests/fuzz/common.o
+# The option parser is the command's: its objects without main().
+FUZZ_CLI     := $(filter-out %/main.o,$(CLI_OBJ))
+SECONDS      ?= 60
+
+.PHONY: fuzz run-fuzz
+fuzz: deps
+	@sh mk/deps.sh $(DEPS_FUZZ)
+	@$(MAKE) --no-print-directory run-fuzz BUILD=build-fuzz CC=clang SANITIZE=address,undefined FUZZER=yes \
+	    CFLAGS="-O1 -g -Wno-pass-failed"
+run-fuzz: all $(BUILD)/phantom $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
+	@bash tests/fuzz/run.sh $(BUILD) $(SECONDS)
+
+# Instrumented, the kernel's vectors take clang many minutes; no byte of a file decides what the kernel does.
+ifdef FUZZER
+SANITIZE_FLAGS += -fsanitize=fuzzer-no-link
+$(ISAS:%=$(BUILD)/src/kernel/tile.%.o): SANITIZE_FLAGS =
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_COMMON) $(FUZZ_CLI) $(BUILD)/libvoxconv.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $^ $(LDFLAGS) $(LIBS) -o $@
+endif
+
+# The same target with a main() that runs each kept input once.
+$(BUILD)/replay/%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_COMMON) $(BUILD)/tests/fuzz/replay.o $(FUZZ_CLI) \
+                   $(BUILD)/libvoxconv.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
+run-tests: $(FUZZ_TARGETS:%=$(BUILD)/replay/%)
+
+.SECONDARY: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(FUZZ_COMMON) $(BUILD)/tests/fuzz/replay.o

@@ -201,6 +201,29 @@ static vox_status refuse(const job *j, const vox_input *in, const vox_filter_opt
                     (long long)j->plan.smallest_bytes);
 }
 
+/* Stages list what each plane needs (vox_stage_table_bytes). The lists are made to plan with, so
+ * they must keep the cap before there is a plan: a compressed file of a few bytes may promise any
+ * number of planes. */
+static vox_status check_depth(const job *j, const char *path, int64_t cap, vox_error *err) {
+    int64_t shape[4], out[4], bytes = 0;
+    memcpy(shape, j->in, sizeof shape);
+    for (const vox_layer *l = j->chain->first; l; l = l->next) {
+        vox_axis axis[3];
+        vox_status status = l->class->shape(l, shape, out, axis, err);
+        if (status)
+            return status;
+        memcpy(shape, out, sizeof shape);
+        if (l->class->window && (out[1] > INT64_MAX / 16 || !vox_add(bytes, 16 * out[1], &bytes)))
+            bytes = INT64_MAX;
+    }
+    if (cap == 0 || bytes <= cap)
+        return VOX_OK;
+    char most[32], need[32];
+    return vox_fail(err, VOX_ERR_RESOURCE,
+                    "%s: max-memory=%s: the lists of %lld planes alone need %s", path,
+                    vox_bytes_text(cap, most), (long long)j->in[1], vox_bytes_text(bytes, need));
+}
+
 /* Slab and patch: what was asked for, or what keeps the threads busy, or less where memory is
  * capped: lower slabs first, then smaller patches. */
 static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_options *o,
@@ -209,13 +232,23 @@ static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_opti
     const int64_t cap = o->max_memory ? o->max_memory : vox_memory_default_cap();
     const bool fixed = o->patch_size[1] > 0;
     int64_t patch[2] = {j->out[2], j->out[3]};
+    vox_status status = check_depth(j, vox_input_info(in, 0)->path, cap, err);
+    if (status)
+        return status;
     for (int i = 0; i < 2 && fixed; i++)
         patch[i] = vox_max((int64_t)((double)o->patch_size[1 + i] / stride[1 + i]), 1);
     int64_t smallest[2] = {patch[0], patch[1]};
     while (!fixed && cut_patch(smallest)) {
     }
-    vox_status status = lay_out(j, in, smallest, 1, err);
+    status = lay_out(j, in, smallest, 1, err);
     j->plan.smallest_bytes = j->plan.total_bytes;
+    /* Where neither the smallest patches nor whole planes fit, nothing between them does: said at
+     * once, for every try lists all planes anew. */
+    if (!status && cap > 0 && j->plan.smallest_bytes > cap) {
+        status = lay_out(j, in, patch, 1, err);
+        if (!status && j->plan.total_bytes > cap)
+            return refuse(j, in, o, cap, err);
+    }
     for (;;) {
         int64_t shape[4] = {j->in[0], j->in[1], vox_min(j->in[2], patch[0]),
                             vox_min(j->in[3], patch[1])};
@@ -257,10 +290,22 @@ static void add_product(int64_t a, int64_t b, int64_t *total) {
         *total = INT64_MAX;
 }
 
+/* Every patch takes a pipeline to plan it and another to run it, some microseconds each: more than
+ * these are planes that nobody has, promised by a compressed file of a few bytes, or patches that
+ * are no use. 4096 x 4096 voxels in patches of 16 x 16. */
+enum { MOST_PATCHES = 1 << 16 };
+
 /* What all patches of all frames read and compute. */
-static vox_status count_work(job *j, vox_error *err) {
+static vox_status count_work(job *j, const char *path, vox_error *err) {
     vox_plan *plan = &j->plan;
     int64_t whole = 0;
+    if (j->patches[0] > MOST_PATCHES || j->patches[1] > MOST_PATCHES ||
+        patch_count(j) > MOST_PATCHES)
+        return vox_fail(err, VOX_ERR_RESOURCE,
+                        "%s: %lld x %lld patches of %lld x %lld voxels a plane: more than %d take "
+                        "larger patches, or more memory",
+                        path, (long long)j->patches[0], (long long)j->patches[1],
+                        (long long)j->patch[0], (long long)j->patch[1], MOST_PATCHES);
     plan->input_voxels_read = plan->multiply_adds = 0;
     if (j->blender) {
         const vox_box box = {.to = {j->in[1], j->in[2], j->in[3]}};
@@ -345,7 +390,7 @@ static vox_status make_job(job *j, const vox_input *in, const vox_chain *chain, 
     memcpy(plan->out + 1, out, sizeof j->out);
     status = o->blend == VOX_BLEND_EXACT ? choose_cuts(j, in, o, stride, err)
                                          : choose_blended(j, in, o, err);
-    return status ? status : count_work(j, err);
+    return status ? status : count_work(j, vox_input_info(in, 0)->path, err);
 }
 
 vox_status vox_filter_plan(const vox_input *in, const vox_chain *chain, const char *output,

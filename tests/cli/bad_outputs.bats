@@ -159,6 +159,13 @@ PYTHON
     "$VOXCONV" conv good.nii --kernel box:3 -m "$least" -o "$out/out.nii"
 }
 
+@test "a cap on memory holds while the run is planned" {
+    refuses 7 '.*max-memory=64.0 MiB.*268435456 planes' gz_deep.nii.gz --kernel box:3 -m 64M
+}
+@test "more patches than a plane can have" {
+    refuses 7 '.*patches' gz_wide.nii.gz --kernel box:3 -m 64M
+    refuses 7 '.*131072 x 131072 patches of 16 x 16' gz_wide.nii.gz --kernel box:3 --patch-size 16
+}
 @test "a memory cap that is no number" { refuses 2 '.*max-memory.*much' good.nii --kernel box:3 -m much; }
 @test "threads zero" { refuses 2 '.*threads.*0' good.nii --kernel box:3 -j 0; }
 @test "threads negative" { refuses 2 '.*threads.*-1' good.nii --kernel box:3 -j -1; }

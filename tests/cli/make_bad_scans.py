@@ -92,6 +92,9 @@ FILES = {
     "short_data.nii.gz": gzip.compress(GOOD[:-1], 6, mtime=0),
     "short_header.nii.gz": gzip.compress(GOOD[:200], 6, mtime=0),
     # gzip
+    # Few bytes that promise much: a compressed file's length does not contradict its header.
+    "gz_deep.nii.gz": gzip.compress(scan(2, dim=dims(3, 1, 1, 2 ** 28)), mtime=0),
+    "gz_wide.nii.gz": gzip.compress(scan(2, dim=dims(3, 2 ** 21, 2 ** 21, 1)), mtime=0),
     "gz_cut_stream.nii.gz": ZIPPED[:len(ZIPPED) // 2],
     "gz_cut_header.nii.gz": ZIPPED[:6],
     "gz_cut_1.nii.gz": ZIPPED[:-1],

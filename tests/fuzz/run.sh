@@ -2,7 +2,7 @@
 # run.sh BUILD SECONDS - fuzzes every target of BUILD/fuzz/ for so long, two at a time, and ends with one line. What
 # crashes, leaks, hangs or takes more memory than it may is left in BUILD/findings/; the exit status is then 1.
 #
-# BUILD/corpus/ keeps what reached new code, and the next run starts from there.
+# FUZZ_ONLY="NAME..." in the environment chooses among the targets. BUILD/corpus/ keeps what reached new code, and the next run starts from there.
 set -euo pipefail
 
 build=$1
@@ -42,20 +42,26 @@ report() {
     [ "$status" = 0 ] || grep -m3 -E 'ERROR|SUMMARY|does not hold|runtime error' "$logs/$name" || tail -5 "$logs/$name"
 }
 
-targets=${FUZZ_ONLY:-$(cd "$build/fuzz" && ls)}
-for name in $targets; do
+read -ra targets <<<"${FUZZ_ONLY:-$(cd "$build/fuzz" && echo *)}"
+for name in "${targets[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge 2 ]; do
         wait -n || true
     done
-    { fuzz "$name" && status=0 || status=$?; echo "$status" >"$logs/$name.status"; report "$name" "$status"; } &
+    {
+        fuzz "$name" && status=0 || status=$?
+        echo "$status" >"$logs/$name.status"
+        report "$name" "$status"
+    } &
 done
 wait
 
-bad=$(cd "$logs" && grep -Lx 0 $(printf '%s.status ' $targets) | sed 's/.status//' || true)
-executions=$(cd "$logs" && awk '/number_of_executed_units/ { n += $2 } END { print n + 0 }' $targets)
-count=$(wc -w <<<"$targets")
+bad=
+for name in "${targets[@]}"; do
+    [ "$(cat "$logs/$name.status")" = 0 ] || bad="$bad $name"
+done
+executions=$(cd "$logs" && awk '/number_of_executed_units/ { n += $2 } END { print n + 0 }' "${targets[@]}")
 if [ -n "$bad" ]; then
-    echo "fuzz: $count targets, $executions executions; found something:" $bad "(see $findings/ and $logs/)"
+    echo "fuzz: ${#targets[@]} targets, $executions executions; found something:$bad (see $findings/ and $logs/)"
     exit 1
 fi
-echo "fuzz: $count targets, $executions executions, nothing found"
+echo "fuzz: ${#targets[@]} targets, $executions executions, nothing found"

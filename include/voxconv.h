@@ -340,6 +340,9 @@ vox_status vox_filter(vox_input *in, const vox_chain *chain, const char *output,
 
 /* Removes the temporary files of all runs under way in this process. Async-signal-safe. */
 void vox_remove_temporaries(void);
+/* True while a run gives its finished files their names, all or none: a signal that would end the
+ * process does better to let it end by itself. Async-signal-safe. */
+bool vox_publishing(void);
 
 /* NIfTI datatype code of "int16", "float32", ...; 0 for an unknown name. And back; NULL where
  * unknown. */

@@ -7,7 +7,11 @@ make test       build and run all unit and command tests
 make deps       install the packages that building, demo and tests need (Debian)
 make asan       the whole test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 make oracle     compare random layers with torch, scipy and nibabel
-make bigmem     filter a 4 GB volume and measure its peak memory (needs 15 GB of disk, minutes)
+make fault      let every call of the system fail once (7 minutes; FAULT=short: under one)
+make stress     end runs at any moment, break pipes, flip every bit of small files (STRESS=short: half a minute)
+make fuzz       libFuzzer on everything read from outside (SECONDS=600: each target for so long)
+make tsan       the library's threads under ThreadSanitizer (TSAN=short: a minute)
+make bigmem     filter volumes of 4 to 6 GB and measure peak memory (needs 13 GB of disk, minutes)
 make bench      measure the speed of layers beside others' (make bench-deps installs those)
 make bench-e2e  measure whole commands beside others'
 make lint       clang-format, clang-tidy, cppcheck, shellcheck
@@ -24,4 +28,4 @@ help:
 	@echo "$$HELP"
 
 clean:
-	rm -rf $(BUILD) build-asan build-clang build-noisal
+	rm -rf $(BUILD) build-asan build-clang build-noisal build-fuzz build-tsan

@@ -8,6 +8,8 @@
 #include <string.h>
 
 static void clean_up(int number) {
+    if (vox_publishing()) /* all that is left to do is a rename or two */
+        return;
     vox_remove_temporaries();
     raise(number); /* SA_RESETHAND has put the default action back, SA_NODEFER lets it through */
 }

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -264,8 +265,16 @@ static void take_name_back(vox_sink *s) {
     s->named = false;
 }
 
+static atomic_int publishing;
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler needs lock-free integers");
+
+bool vox_publishing(void) {
+    return atomic_load(&publishing) > 0;
+}
+
 vox_status vox_sink_publish_all(vox_sink *const *sinks, int64_t count, vox_error *err) {
     vox_status status = VOX_OK;
+    atomic_fetch_add(&publishing, 1);
     for (int64_t i = 0; i < count && !status; i++)
         status = give_name(sinks[i], err);
     for (int64_t i = 0; i < count && !status; i++)
@@ -275,6 +284,7 @@ vox_status vox_sink_publish_all(vox_sink *const *sinks, int64_t count, vox_error
             take_name_back(sinks[i]);
         else
             keep_name(sinks[i]);
+    atomic_fetch_sub(&publishing, 1);
     return status;
 }
 

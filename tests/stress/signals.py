@@ -142,6 +142,7 @@ def judge(scenario, place, number, status, stdout, stderr, old, label):
         if scenario.names:
             scenario.count(found)
         stress.check(status != 0 or found == "new" or not scenario.names, "%s: done, but %s" % (label, found))
+        stress.check(found != "part" or number == signal.SIGKILL, "%s: some names are new, others not" % label)
     others = [n for n in files if n not in scenario.names]
     if number != signal.SIGKILL or status == 0:
         stress.check(not others, "%s: left behind: %s" % (label, others))

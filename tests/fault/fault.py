@@ -71,6 +71,7 @@ ALLOWED = {
     ("sync", "stdout"): {OUTPUT},
     ("sync", "folder"): {OUTPUT},
     ("close", "output"): {OUTPUT},
+    ("close", "published output"): {0},  # the lock of a file that is on disk and has its name
     ("close", "input"): {0},  # all that was wanted has been read
     ("close", "weights"): {0},
     ("close", "spool"): {0},
@@ -191,7 +192,12 @@ class Run:
                 line = f.readline().rstrip("\n").split("\t")
         except FileNotFoundError:
             return None
-        return line[1], line[2], self.subject(line[3])
+        subject = self.subject(line[3])
+        if subject == "unnamed output":
+            subject = "output"
+        elif subject == "output" and line[1] == "close":
+            subject = "published output"
+        return line[1], line[2], subject
 
     def subject(self, s):
         inputs = os.path.realpath(self.path("in"))
@@ -209,7 +215,7 @@ class Run:
         if s.rstrip("/") in ("out", self.path("out")):
             return "folder"
         if s.startswith(("out/", self.path("out") + "/")):
-            return "output"
+            return "unnamed output" if name.startswith(".") else "output"
         return s
 
 

@@ -58,7 +58,7 @@ static vox_filter_options make_options(int choice) {
     o.max_memory = FUZZ_MEMORY;
     o.time = choice & TIME_IS_CHANNELS ? VOX_TIME_CHANNELS : VOX_TIME_AUTO;
     if (choice & PATCHES)
-        o.patch_size[0] = o.patch_size[1] = 16;
+        o.patch_size[0] = o.patch_size[1] = o.patch_size[2] = 16;
     if (choice & INPUT_TYPE)
         o.datatype = VOX_DATATYPE_INPUT;
     else if (choice & UINT8)

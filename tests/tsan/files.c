@@ -17,7 +17,7 @@ typedef struct file_case {
     vox_time time;
     int out_channels;
     bool split;
-    int64_t patch[2], slab;
+    int64_t patch[3], slab;
     int datatype; /* 0: float32 */
 } file_case;
 
@@ -37,7 +37,7 @@ static const file_case cases[] = {
      .out = "o.nii.gz",
      .out_channels = 2,
      .split = true,
-     .patch = {37, 50}},
+     .patch = {9, 37, 50}},
     {.name = "gzipped frames as channels",
      .from = GZIP,
      .out = "o.nii.gz",
@@ -49,7 +49,7 @@ static const file_case cases[] = {
      .from = PLAIN,
      .out = "o.nii",
      .out_channels = 2,
-     .patch = {23, 112}},
+     .patch = {5, 23, 112}},
     {.name = "piped frames as a batch to gzip",
      .from = PIPE,
      .out = "o.nii.gz",
@@ -79,7 +79,7 @@ static const file_case cases[] = {
      .frames = true,
      .time = VOX_TIME_CHANNELS,
      .out_channels = 1,
-     .patch = {11, 13}},
+     .patch = {3, 11, 13}},
 };
 
 static vox_filter_options options_of(const file_case *c, int threads) {

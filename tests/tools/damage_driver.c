@@ -22,7 +22,8 @@ static void number(FILE *out, int64_t v) {
 
 static void text(FILE *out, const void *p, size_t n) {
     number(out, (int64_t)n);
-    fwrite(p, 1, n, out);
+    if (n > 0)
+        fwrite(p, 1, n, out);
 }
 
 static void refused(FILE *out, const vox_error *err) {
@@ -81,7 +82,7 @@ static void run_volume(const char *path, FILE *out) {
     size_t size = 0;
     unsigned char *data = load(output, &size);
     number(out, VOX_OK);
-    text(out, data, data ? size : 0);
+    text(out, data ? data : "", data ? size : 0);
     free(data);
 }
 

@@ -82,7 +82,7 @@ static void run_volume(const char *path, FILE *out) {
     size_t size = 0;
     unsigned char *data = load(output, &size);
     number(out, VOX_OK);
-    text(out, data ? data : "", data ? size : 0);
+    text(out, data ? (const char *)data : "", data ? size : 0);
     free(data);
 }
 

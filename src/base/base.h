@@ -23,9 +23,13 @@ bool vox_add(int64_t a, int64_t b, int64_t *out);
 /* *out = product of n extents; false as above. */
 bool vox_product(const int64_t *extent, int n, int64_t *out);
 
-/* The least multiple of `unit` that is >= n (n >= 0, unit > 0). */
+/* How many pieces of `unit` cover n (n >= 0, unit > 0). */
+static inline int64_t vox_ceil_div(int64_t n, int64_t unit) {
+    return (n + unit - 1) / unit;
+}
+/* The least multiple of `unit` that is >= n. */
 static inline int64_t vox_round_up(int64_t n, int64_t unit) {
-    return (n + unit - 1) / unit * unit;
+    return vox_ceil_div(n, unit) * unit;
 }
 static inline int64_t vox_min(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -79,6 +83,18 @@ typedef struct vox_planes {
     int64_t slots, slot_stride, channel_stride, row_stride;
     int64_t channels, rows, columns;
 } vox_planes;
+
+/* A dense (C, D, H, W) array as planes: a slot for every one. */
+static inline vox_planes vox_dense_planes(float *data, const int64_t n[4]) {
+    return (vox_planes){.data = data,
+                        .slots = n[1],
+                        .slot_stride = n[2] * n[3],
+                        .channel_stride = n[1] * n[2] * n[3],
+                        .row_stride = n[3],
+                        .channels = n[0],
+                        .rows = n[2],
+                        .columns = n[3]};
+}
 
 static inline float *vox_plane_row(const vox_planes *p, int64_t channel, int64_t d, int64_t row) {
     return p->data + d % p->slots * p->slot_stride + channel * p->channel_stride +

@@ -121,10 +121,10 @@ void conv_options_defaults(void *values) {
     o->init = o->padding_mode = NOT_GIVEN;
     o->seed = NOT_GIVEN;
     o->batchnorm_eps = NOT_GIVEN;
-    for (int axis = 0; axis < 3; axis++)
+    for (int axis = 0; axis < 3; axis++) {
         o->stride[axis] = o->dilation[axis] = 1;
-    for (int axis = 0; axis < 3; axis++)
         o->overlap[axis] = NOT_GIVEN;
+    }
     o->datatype = library.datatype;
     o->compression = library.compression;
     o->progress = PROGRESS_AUTO;

@@ -27,7 +27,7 @@ static void scan_init(scan *s, int64_t size, int64_t patch, double overlap) {
     s->patch = patch;
     s->step = overlap < 1 ? (int64_t)((double)patch * (1 - overlap)) : patch - (int64_t)overlap;
     s->step = vox_max(s->step, 1);
-    s->count = size <= patch ? 1 : (size - patch + s->step - 1) / s->step + 1;
+    s->count = size <= patch ? 1 : vox_ceil_div(size - patch, s->step) + 1;
 }
 
 /* exp(-((i - (p-1)/2) / (sigma_scale*p))^2 / 2), or 1. */
@@ -77,18 +77,13 @@ static int64_t volume(const int64_t shape[4]) {
     return shape[0] * shape[1] * shape[2] * shape[3];
 }
 
+/* Planes like those of `shape`, in `slots` slots; false where they overflow. */
 static bool planes_init(vox_planes *p, const int64_t shape[4], int64_t channels, int64_t slots) {
     int64_t bytes;
-    *p = (vox_planes){.slots = slots,
-                      .channels = channels,
-                      .rows = shape[2],
-                      .columns = shape[3],
-                      .row_stride = shape[3]};
     const int64_t extent[] = {channels, slots, shape[2], shape[3], (int64_t)sizeof(float)};
     if (!vox_product(extent, 5, &bytes))
         return false;
-    p->slot_stride = shape[2] * shape[3];
-    p->channel_stride = slots * p->slot_stride;
+    *p = vox_dense_planes(NULL, extent);
     return true;
 }
 
@@ -132,18 +127,6 @@ static vox_status lay_out(vox_blender *b, const vox_chain *chain, const vox_filt
     return VOX_OK;
 }
 
-/* (C, D, H, W) in one piece. */
-static vox_planes dense(float *data, const int64_t n[4]) {
-    return (vox_planes){.data = data,
-                        .slots = n[1],
-                        .slot_stride = n[2] * n[3],
-                        .channel_stride = n[1] * n[2] * n[3],
-                        .row_stride = n[3],
-                        .channels = n[0],
-                        .rows = n[2],
-                        .columns = n[3]};
-}
-
 static vox_status make_lanes(vox_blender *b, const vox_chain *chain, bool side_by_side,
                              vox_error *err) {
     const bool small = side_by_side && volume(b->patch_in) + volume(b->patch_out) <= SMALL_PATCH;
@@ -157,11 +140,13 @@ static vox_status make_lanes(vox_blender *b, const vox_chain *chain, bool side_b
         b->lane[i].pipeline = vox_pipeline_new(chain, b->patch_in, NULL, b->slab, threads, err);
         if (!b->lane[i].pipeline)
             return VOX_ERR_RESOURCE;
-        const vox_planes to = dense(NULL, b->patch_out);
+        const vox_planes to = vox_dense_planes(NULL, b->patch_out);
         vox_pipeline_set_output(b->lane[i].pipeline, &to);
     }
-    b->multiply_adds = vox_pipeline_multiply_adds(b->lane[0].pipeline);
-    return VOX_OK;
+    vox_need need;
+    vox_status status = vox_pipeline_need(chain, b->patch_in, NULL, &need, err);
+    b->multiply_adds = need.multiply_adds;
+    return status;
 }
 
 vox_blender *vox_blender_new(const vox_chain *chain, const int64_t in[4],
@@ -196,20 +181,13 @@ void vox_blender_free(vox_blender *b) {
 
 /* ---- What it takes ---- */
 
-static void add_bytes(void *user, const char *name, int64_t bytes) {
-    int64_t *total = user;
-    (void)name;
-    if (!vox_add(*total, bytes, total))
-        *total = INT64_MAX;
-}
-
 void vox_blender_memory(const vox_blender *b,
                         void (*part)(void *user, const char *name, int64_t bytes), void *user) {
-    int64_t one = 0;
-    vox_pipeline_memory(b->lane[0].pipeline, add_bytes, &one);
-    add_bytes(&one, "", (volume(b->patch_in) + volume(b->patch_out)) * (int64_t)sizeof(float));
-    int64_t lanes = INT64_MAX;
-    vox_mul(one, b->lane_count, &lanes);
+    const int64_t x_and_y = (volume(b->patch_in) + volume(b->patch_out)) * (int64_t)sizeof(float);
+    int64_t lanes;
+    if (!vox_add(vox_pipeline_bytes(b->lane[0].pipeline), x_and_y, &lanes) ||
+        !vox_mul(lanes, b->lane_count, &lanes))
+        lanes = INT64_MAX;
     char name[48];
     snprintf(name, sizeof name, "patches, %d at a time", b->lane_count);
     part(user, name, lanes);
@@ -244,7 +222,7 @@ vox_status vox_blender_start(vox_blender *b, vox_pipeline_sink *sink, void *user
         l->y = vox_alloc_uncleared(volume(b->patch_out), sizeof(float), "patch", err);
         if (!l->x || !l->y)
             return VOX_ERR_RESOURCE;
-        const vox_planes to = dense(l->y, b->patch_out);
+        const vox_planes to = vox_dense_planes(l->y, b->patch_out);
         vox_pipeline_set_output(l->pipeline, &to);
         if (vox_pipeline_start(l->pipeline, NULL, NULL, err))
             return VOX_ERR_RESOURCE;

@@ -51,14 +51,20 @@ static int64_t patch_count(const job *j) {
     return j->patches[0] * j->patches[1];
 }
 
+/* Patch p as vox_pipeline_new wants it; NULL where it is all. */
+static const vox_box *patch_part(const job *j, int64_t p, vox_box *box) {
+    *box = patch_box(j, p);
+    return patch_count(j) > 1 ? box : NULL;
+}
+
 static vox_pipeline *patch_pipeline(const job *j, int64_t p, int64_t slab, vox_error *err) {
-    const vox_box part = patch_box(j, p);
-    vox_error local = {0};
-    vox_pipeline *pipeline = vox_pipeline_new(j->chain, j->in, patch_count(j) > 1 ? &part : NULL,
-                                              slab, j->threads, &local);
-    if (!pipeline)
-        vox_fail(err, local.status, "%s", local.message);
-    return pipeline;
+    vox_box box;
+    return vox_pipeline_new(j->chain, j->in, patch_part(j, p, &box), slab, j->threads, err);
+}
+
+static vox_status patch_need(const job *j, int64_t p, vox_need *need, vox_error *err) {
+    vox_box box;
+    return vox_pipeline_need(j->chain, j->in, patch_part(j, p, &box), need, err);
 }
 
 static void add_part(void *user, const char *name, int64_t bytes) {
@@ -76,13 +82,6 @@ static void add_part(void *user, const char *name, int64_t bytes) {
     plan->part[i].bytes = bytes;
 }
 
-static void add_bytes(void *user, const char *name, int64_t bytes) {
-    int64_t *total = user;
-    (void)name;
-    if (!vox_add(*total, bytes, total))
-        *total = INT64_MAX;
-}
-
 /* The pipeline of the patch that takes the most memory. Patches differ by what the volume's faces
  * cut off or padding asks for: so the first, the last and one in the middle, along H and W, are all
  * that there are. */
@@ -93,12 +92,11 @@ static vox_pipeline *largest_pipeline(const job *j, int64_t slab, vox_error *err
         const int64_t row = (j->patches[0] - 1) * (k / 3) / 2;
         const int64_t column = (j->patches[1] - 1) * (k % 3) / 2;
         vox_pipeline *p = patch_pipeline(j, row * j->patches[1] + column, slab, err);
-        int64_t bytes = 0;
         if (!p) {
             vox_pipeline_free(largest);
             return NULL;
         }
-        vox_pipeline_memory(p, add_bytes, &bytes);
+        const int64_t bytes = vox_pipeline_bytes(p);
         if (bytes <= most) {
             vox_pipeline_free(p);
             continue;
@@ -137,7 +135,7 @@ static vox_status lay_out(job *j, const vox_input *in, const int64_t patch[2], i
     vox_plan *plan = &j->plan;
     for (int i = 0; i < 2; i++) {
         j->patch[i] = vox_min(patch[i], j->out[2 + i]);
-        j->patches[i] = (j->out[2 + i] + j->patch[i] - 1) / j->patch[i];
+        j->patches[i] = vox_ceil_div(j->out[2 + i], j->patch[i]);
         plan->patch[1 + i] = j->patch[i];
     }
     plan->patch[0] = j->out[1];
@@ -145,7 +143,7 @@ static vox_status lay_out(job *j, const vox_input *in, const int64_t patch[2], i
     plan->slab_planes = slab;
     vox_pipeline *pipeline = largest_pipeline(j, slab, err);
     if (!pipeline)
-        return err ? err->status : VOX_ERR_RESOURCE;
+        return err->status;
     j->output.slab_planes = vox_pipeline_out_slab(pipeline);
     j->output.patches = patch_count(j) > 1;
     vox_status status = add_ends(j, in, err);
@@ -290,8 +288,8 @@ static void add_product(int64_t a, int64_t b, int64_t *total) {
         *total = INT64_MAX;
 }
 
-/* Every patch takes a pipeline to plan it and another to run it, some microseconds each: more than
- * these are planes that nobody has, promised by a compressed file of a few bytes, or patches that
+/* Every patch takes a pipeline of its own to run it, some microseconds and more: more than these
+ * are planes that nobody has, promised by a compressed file of a few bytes, or patches that
  * are no use. 4096 x 4096 voxels in patches of 16 x 16. */
 enum { MOST_PATCHES = 1 << 16 };
 
@@ -313,19 +311,18 @@ static vox_status count_work(job *j, const char *path, vox_error *err) {
         add_product(vox_blender_multiply_adds(j->blender), j->layout.batch, &plan->multiply_adds);
     }
     for (int64_t p = 0; !j->blender && p < patch_count(j); p++) {
-        vox_pipeline *pipeline = patch_pipeline(j, p, 1, err);
-        if (!pipeline)
-            return err ? err->status : VOX_ERR_RESOURCE;
-        const vox_box box = vox_pipeline_input_box(pipeline);
-        add_product(vox_box_voxels(&box) * j->in[0], j->layout.batch, &plan->input_voxels_read);
-        add_product(vox_pipeline_multiply_adds(pipeline), j->layout.batch, &plan->multiply_adds);
-        vox_pipeline_free(pipeline);
+        vox_need need;
+        vox_status status = patch_need(j, p, &need, err);
+        if (status)
+            return status;
+        add_product(vox_box_voxels(&need.in) * j->in[0], j->layout.batch, &plan->input_voxels_read);
+        add_product(need.multiply_adds, j->layout.batch, &plan->multiply_adds);
     }
-    vox_pipeline *pipeline = vox_pipeline_new(j->chain, j->in, NULL, 1, j->threads, err);
-    if (!pipeline)
-        return err ? err->status : VOX_ERR_RESOURCE;
-    add_product(vox_pipeline_multiply_adds(pipeline), j->layout.batch, &whole);
-    vox_pipeline_free(pipeline);
+    vox_need all;
+    vox_status status = vox_pipeline_need(j->chain, j->in, NULL, &all, err);
+    if (status)
+        return status;
+    add_product(all.multiply_adds, j->layout.batch, &whole);
     plan->overlap_multiply_adds = vox_max(plan->multiply_adds - whole, 0);
     return VOX_OK;
 }
@@ -396,11 +393,13 @@ static vox_status make_job(job *j, const vox_input *in, const vox_chain *chain, 
 vox_status vox_filter_plan(const vox_input *in, const vox_chain *chain, const char *output,
                            const vox_filter_options *o, vox_plan *plan, vox_error *err) {
     job j = {0};
-    vox_status status = make_job(&j, in, chain, output, o, err);
-    if (!status)
+    vox_error local = {0};
+    if (make_job(&j, in, chain, output, o, &local))
+        vox_fail(err, local.status, "%s", local.message);
+    else
         *plan = j.plan;
     vox_blender_free(j.blender);
-    return status;
+    return local.status;
 }
 
 /* ---- The run ---- */
@@ -459,12 +458,11 @@ static vox_status own_part(const job *j, int64_t p, const vox_box *in, vox_box *
     for (int i = 0; i < 2; i++) {
         if (last[i])
             continue;
-        vox_pipeline *pipeline = patch_pipeline(j, next[i], 1, err);
-        if (!pipeline)
-            return VOX_ERR_RESOURCE;
-        const vox_box b = vox_pipeline_input_box(pipeline);
-        own->to[1 + i] = vox_max(vox_min(own->to[1 + i], b.from[1 + i]), own->from[1 + i]);
-        vox_pipeline_free(pipeline);
+        vox_need need;
+        vox_status status = patch_need(j, next[i], &need, err);
+        if (status)
+            return status;
+        own->to[1 + i] = vox_max(vox_min(own->to[1 + i], need.in.from[1 + i]), own->from[1 + i]);
     }
     return VOX_OK;
 }
@@ -474,7 +472,7 @@ static vox_status stream_patches(const job *j, run *r, vox_error *err) {
     for (int64_t p = 0; p < patch_count(j); p++) {
         vox_pipeline *pipeline = patch_pipeline(j, p, j->plan.slab_planes, err);
         if (!pipeline)
-            return err ? err->status : VOX_ERR_RESOURCE;
+            return err->status;
         const vox_box in = vox_pipeline_input_box(pipeline), out = patch_box(j, p);
         vox_box counted;
         vox_status status = own_part(j, p, &in, &counted, err);

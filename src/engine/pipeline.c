@@ -11,7 +11,6 @@ struct vox_pipeline {
     int64_t stage_count;
     vox_stage **stage; /* [stage_count], the sink last */
     vox_box in;
-    int64_t multiply_adds;
 };
 
 int vox_thread_count(int threads) {
@@ -45,40 +44,59 @@ int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4], int 
 /* One layer and the part of its output that is wanted. */
 typedef struct level {
     const vox_layer *layer;
-    int64_t channels[2]; /* in, out */
-    vox_axis axis[3];    /* window layers: the part's */
-    vox_box in, out;     /* in the coordinates of the layer's whole input and output */
+    int64_t channels; /* of the output */
+    vox_axis axis[3]; /* window layers: the part's */
+    vox_box out;      /* in the coordinates of the layer's whole output */
 } level;
 
 /* The levels of a chain: whole axes on the way down, the parts of them that are needed on the way
- * back. */
-static vox_status make_levels(const vox_chain *chain, const int64_t in[4], const vox_box *part,
-                              level *levels, vox_error *err) {
+ * back, up to *wanted, that of the input. NULL with an error. Freed with free(). */
+static level *make_levels(const vox_chain *chain, const int64_t in[4], const vox_box *part,
+                          vox_box *wanted, vox_error *err) {
+    level *levels = vox_alloc(chain->count + 1, sizeof *levels, "pipeline", err), *l = levels;
+    if (!levels)
+        return NULL;
     int64_t shape[4], out[4];
     memcpy(shape, in, sizeof shape);
-    level *l = levels;
     for (const vox_layer *layer = chain->first; layer; layer = layer->next, l++) {
-        vox_status status = layer->class->shape(layer, shape, out, l->axis, err);
-        if (status)
-            return status;
+        if (layer->class->shape(layer, shape, out, l->axis, err)) {
+            free(levels);
+            return NULL;
+        }
         l->layer = layer;
-        l->channels[0] = shape[0];
-        l->channels[1] = out[0];
+        l->channels = out[0];
         memcpy(shape, out, sizeof shape);
     }
-    vox_box wanted = {{0, 0, 0}, {shape[1], shape[2], shape[3]}};
-    if (part)
-        wanted = *part;
-    while (l-- > levels) {
-        l->in = l->out = wanted;
+    *wanted = part ? *part : (vox_box){.to = {shape[1], shape[2], shape[3]}};
+    for (int k = chain->count; k-- > 0;) {
+        l = &levels[k];
+        l->out = *wanted;
         for (int i = 0; i < 3 && l->layer->class->window; i++) {
-            if (part) /* the whole takes all of its input, also what no window meets */
+            wanted->from[i] = 0; /* the whole takes all of its input, also what no window meets */
+            if (part)
                 l->axis[i] =
-                    vox_axis_part(&l->axis[i], wanted.from[i], wanted.to[i], &l->in.from[i]);
-            l->in.to[i] = l->in.from[i] + l->axis[i].in;
+                    vox_axis_part(&l->axis[i], l->out.from[i], l->out.to[i], &wanted->from[i]);
+            wanted->to[i] = wanted->from[i] + l->axis[i].in;
         }
-        wanted = l->in;
     }
+    return levels;
+}
+
+vox_status vox_pipeline_need(const vox_chain *chain, const int64_t in[4], const vox_box *part,
+                             vox_need *need, vox_error *err) {
+    vox_error local = {0};
+    level *levels = make_levels(chain, in, part, &need->in, &local);
+    if (!levels)
+        return vox_fail(err, local.status, "%s", local.message);
+    need->multiply_adds = 0;
+    for (const level *l = levels; l < levels + chain->count; l++) {
+        int64_t macs;
+        if (!vox_mul(vox_box_voxels(&l->out), l->channels, &macs) ||
+            !vox_mul(macs, l->layer->macs_per_output, &macs) ||
+            !vox_add(need->multiply_adds, macs, &need->multiply_adds))
+            need->multiply_adds = INT64_MAX;
+    }
+    free(levels);
     return VOX_OK;
 }
 
@@ -93,7 +111,7 @@ static vox_status add_stage(vox_pipeline *p, const vox_layer *rows, const level 
     int64_t out[4];
     memcpy(out, in, sizeof out);
     if (l)
-        box_shape(l->channels[1], &l->out, out);
+        box_shape(l->channels, &l->out, out);
     vox_stage *s =
         vox_stage_new(rows, l ? l->layer : NULL, in, out, l ? l->axis : NULL, *slab, threads, err);
     if (!s)
@@ -108,31 +126,21 @@ static vox_status add_stage(vox_pipeline *p, const vox_layer *rows, const level 
 vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], const vox_box *part,
                                int64_t slab, int threads, vox_error *err) {
     vox_pipeline *p = vox_alloc(1, sizeof *p, "pipeline", err);
-    level *levels = vox_alloc(chain->count + 1, sizeof *levels, "pipeline", err);
-    if (!p || !levels)
-        goto fail;
+    level *levels = NULL;
+    if (!p)
+        return NULL;
     p->stage = vox_alloc(chain->count + 1, sizeof *p->stage, "pipeline", err);
-    if (!p->stage || make_levels(chain, in, part, levels, err))
+    if (!p->stage || !(levels = make_levels(chain, in, part, &p->in, err)))
         goto fail;
-    p->in = (vox_box){{0, 0, 0}, {in[1], in[2], in[3]}};
-    if (chain->count > 0)
-        p->in = levels[0].in;
-    else if (part)
-        p->in = *part;
     int64_t shape[4];
     box_shape(in[0], &p->in, shape);
     const vox_layer *rows = chain->first;
     for (int i = 0; i < chain->count; i++) {
-        int64_t macs = INT64_MAX;
-        if (!vox_mul(vox_box_voxels(&levels[i].out), levels[i].channels[1], &macs) ||
-            !vox_mul(macs, levels[i].layer->macs_per_output, &macs) ||
-            !vox_add(p->multiply_adds, macs, &p->multiply_adds))
-            p->multiply_adds = INT64_MAX;
         if (!levels[i].layer->class->window)
             continue; /* stays in [rows, ...), for the stage that its planes arrive at */
         if (add_stage(p, rows, &levels[i], shape, &slab, threads, err))
             goto fail;
-        box_shape(levels[i].channels[1], &levels[i].out, shape);
+        box_shape(levels[i].channels, &levels[i].out, shape);
         rows = levels[i].layer->next;
     }
     if (add_stage(p, rows, NULL, shape, &slab, threads, err))
@@ -149,10 +157,6 @@ vox_box vox_pipeline_input_box(const vox_pipeline *p) {
     return p->in;
 }
 
-int64_t vox_pipeline_multiply_adds(const vox_pipeline *p) {
-    return p->multiply_adds;
-}
-
 void vox_pipeline_memory(const vox_pipeline *p,
                          void (*part)(void *user, const char *name, int64_t bytes), void *user) {
     for (int64_t i = 0; i < p->stage_count; i++) {
@@ -167,6 +171,19 @@ void vox_pipeline_memory(const vox_pipeline *p,
             part(user, name, vox_stage_table_bytes(s));
         }
     }
+}
+
+static void add_bytes(void *user, const char *name, int64_t bytes) {
+    int64_t *total = user;
+    (void)name;
+    if (!vox_add(*total, bytes, total))
+        *total = INT64_MAX;
+}
+
+int64_t vox_pipeline_bytes(const vox_pipeline *p) {
+    int64_t total = 0;
+    vox_pipeline_memory(p, add_bytes, &total);
+    return total;
 }
 
 int64_t vox_pipeline_out_slab(const vox_pipeline *p) {

@@ -40,6 +40,14 @@ typedef vox_status vox_pipeline_sink(void *user, int64_t d, int64_t count, const
  * busy, few enough to stay in the outer caches until they are used. */
 int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4], int threads);
 
+/* What computing `part` of the output (NULL: all) takes for an input (C, D, H, W). */
+typedef struct vox_need {
+    vox_box in;            /* the part of the input */
+    int64_t multiply_adds; /* of all layers, padding included; INT64_MAX where they are more */
+} vox_need;
+vox_status vox_pipeline_need(const vox_chain *chain, const int64_t in[4], const vox_box *part,
+                             vox_need *need, vox_error *err);
+
 /* Lays the stages out for an input (C, D, H, W) that arrives in slabs of up to `slab` planes; holds
  * no plane yet. The chain stays the caller's and must live as long. Where `part` is given, just
  * that part of the output is computed, to the bit as it is in the whole: every layer computes what
@@ -49,11 +57,11 @@ vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], cons
                                int64_t slab, int threads, vox_error *err);
 /* The part of the input that is needed. */
 vox_box vox_pipeline_input_box(const vox_pipeline *p);
-/* Multiply-adds of all layers, padding included; INT64_MAX where they are more. */
-int64_t vox_pipeline_multiply_adds(const vox_pipeline *p);
 /* Bytes that vox_pipeline_start will take, by part: calls part(user, name, bytes) for each. */
 void vox_pipeline_memory(const vox_pipeline *p,
                          void (*part)(void *user, const char *name, int64_t bytes), void *user);
+/* Their sum; INT64_MAX where it is more. */
+int64_t vox_pipeline_bytes(const vox_pipeline *p);
 /* Planes that the sink is handed at most at a time. */
 int64_t vox_pipeline_out_slab(const vox_pipeline *p);
 /* Makes the last planes go straight to `output`, which has a slot for every plane of the volume,

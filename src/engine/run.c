@@ -4,18 +4,6 @@
 
 #include <string.h>
 
-/* A dense (C, D, H, W) array as planes. */
-static vox_planes dense(float *data, const int64_t n[4]) {
-    return (vox_planes){.data = data,
-                        .slots = n[1],
-                        .slot_stride = n[2] * n[3],
-                        .channel_stride = n[1] * n[2] * n[3],
-                        .row_stride = n[3],
-                        .channels = n[0],
-                        .rows = n[2],
-                        .columns = n[3]};
-}
-
 vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5], float *y,
                          int threads, vox_error *err) {
     const int64_t *n = in + 1;
@@ -34,7 +22,7 @@ vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5]
     vox_pipeline *p = vox_pipeline_new(c, n, NULL, slab, threads, &local);
     if (!p)
         return vox_fail(err, local.status, "%s", local.message);
-    vox_planes to = dense(y, out);
+    vox_planes to = vox_dense_planes(y, out);
     vox_pipeline_set_output(p, &to);
     status = vox_pipeline_start(p, NULL, NULL, err);
     for (int64_t f = 0; f < in[0] && !status; f++) {

@@ -15,7 +15,7 @@ enum { LINE = VOX_ALIGN / sizeof(float) }; /* floats of a cache line */
  * successive rows and planes then spread over all sets of a cache, where a power of two would pile
  * them up in a few. False where that overflows. */
 static bool spread_lines(int64_t *n) {
-    const int64_t few = 4, lines = (*n + LINE - 1) / LINE;
+    const int64_t few = 4, lines = vox_ceil_div(*n, LINE);
     return vox_mul(lines > few ? lines | 1 : lines, LINE, n);
 }
 
@@ -47,7 +47,7 @@ static vox_status lay_out_rows(vox_stage *s, vox_error *err) {
     s->padded_rows = vox_axis_padded(h);
     s->padded_columns = vox_axis_padded(w);
     s->phases = w->stride;
-    s->phase_length = (s->padded_columns + s->phases - 1) / s->phases;
+    s->phase_length = vox_ceil_div(s->padded_columns, s->phases);
     /* The first input of a row lies on a cache line: so do the middle taps' of most kernels. */
     s->lead = s->phases == 1 ? vox_round_up(vox_axis_front(w), LINE) - vox_axis_front(w) : 0;
     int64_t row, plane, slot, all; /* all: of a ring that holds the whole volume, the worst case */
@@ -237,7 +237,7 @@ static void pad_row(const vox_stage *s, float *row) {
 static void split_row(const vox_stage *s, const float *row, float *to) {
     const int64_t n = s->phases;
     for (int64_t p = 0; p < n; p++, to += s->phase_length) {
-        const int64_t count = (s->padded_columns - p + n - 1) / n;
+        const int64_t count = vox_ceil_div(s->padded_columns - p, n);
         if (n == 2) {
 #pragma omp simd
             for (int64_t i = 0; i < count; i++)
@@ -326,7 +326,7 @@ static void arrive(const vox_stage *s, int64_t from, int64_t count, const vox_de
     const int64_t rows = s->in[2];
     /* Zeros around a row stay where vox_stage_start put them, unless a split moves them. */
     const bool border_stays = !s->window || (s->axis[1].mode == VOX_PAD_ZEROS && s->phases == 1);
-    arrival a = {s, from, count, x, UNIT_ROWS, (rows + UNIT_ROWS - 1) / UNIT_ROWS, s->in[0]};
+    arrival a = {s, from, count, x, UNIT_ROWS, vox_ceil_div(rows, UNIT_ROWS), s->in[0]};
     int64_t units = a.row_units * count;
     if (x && arrives_by_channel(s)) {
         a.unit_rows = rows;

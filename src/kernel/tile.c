@@ -468,7 +468,7 @@ static int64_t band_cost(int64_t block, int64_t down, int64_t vectors, int64_t c
 /* Into how many tiles a band is cut best; 0: it cannot be. */
 static int64_t tile_count(int64_t block, int64_t down, int64_t vectors, int64_t *cost) {
     int64_t best = 0;
-    const int64_t fewest = (vectors * down + MAX_VECTORS - 1) / MAX_VECTORS;
+    const int64_t fewest = vox_ceil_div(vectors * down, MAX_VECTORS);
     *cost = INT64_MAX;
     for (int64_t n = fewest; n <= vox_min(vectors, 4 * fewest); n++) {
         const int64_t c = band_cost(block, down, vectors, n);
@@ -499,16 +499,12 @@ static int64_t band_height(int64_t block, int64_t rows, int64_t vectors, int64_t
 }
 
 static int64_t vectors_in(int64_t floats) {
-    return (floats + VEC_WIDTH - 1) / VEC_WIDTH;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
+    return vox_ceil_div(floats, VEC_WIDTH);
 }
 
 /* Into how many deep tiles a row is cut. */
 static int64_t deep_count(int64_t block, int64_t columns) {
-    return ceil_div(columns, vox_min(VEC_ACCUMULATORS / vectors_in(block), DEEP_COLUMNS));
+    return vox_ceil_div(columns, vox_min(VEC_ACCUMULATORS / vectors_in(block), DEEP_COLUMNS));
 }
 
 /* Time of a tap of a deep tile, in the unit of tap_cost and measured likewise: multiply-adds and
@@ -546,8 +542,8 @@ static int64_t shape_cost(const vox_kernel_shape *s, bool *deep) {
 
 static int64_t block_count(int64_t out_channels, const vox_kernel_shape *shape) {
     const int64_t largest = vox_max(DEEP_VECTORS * VEC_WIDTH, LARGEST_BLOCK);
-    const int64_t fewest = ceil_div(out_channels, largest);
-    const int64_t most = 3 * ceil_div(out_channels, LARGEST_BLOCK);
+    const int64_t fewest = vox_ceil_div(out_channels, largest);
+    const int64_t most = 3 * vox_ceil_div(out_channels, LARGEST_BLOCK);
     int64_t best = fewest, best_cost = INT64_MAX;
     for (int64_t n = fewest; n <= vox_min(out_channels, most); n++) {
         const int64_t large_count = out_channels % n;
@@ -578,7 +574,7 @@ static vox_kernel_plan plan(const vox_kernel_shape *shape) {
         const bool three = shape->kernel_size[1] == 3 && shape->kernel_size[2] == 3;
         p.path = three ? PATH_HELD : PATH_SHARED;
         p.height = three ? HELD_ROWS : SHARED_ROWS;
-        p.across = p.across_lower = ceil_div(vectors, three ? HELD_VECTORS : SHARED_VECTORS);
+        p.across = p.across_lower = vox_ceil_div(vectors, three ? HELD_VECTORS : SHARED_VECTORS);
         return p;
     }
     shape_cost(shape, &deep);
@@ -662,7 +658,7 @@ static void run(const vox_kernel_job *job) {
     const vox_kernel_plan *plan = job->plan;
     const vox_kernel_shape *s = &plan->shape;
     const int64_t unit = plan->path == PATH_DEEP ? 1 : VEC_WIDTH;
-    const int64_t row_units = ceil_div(s->columns, unit);
+    const int64_t row_units = vox_ceil_div(s->columns, unit);
     place at = {.kh_end = -1};
     for (int64_t r = 0; r < s->rows; r += plan->height) {
         const int64_t rows = vox_min(plan->height, s->rows - r);

@@ -35,8 +35,7 @@ static vox_status padding(const vox_conv3d *c, int i, int64_t n, int64_t pad[2],
         total = reach;
         break;
     case VOX_PADDING_SAME_UPPER:
-        total =
-            vox_max(((n + c->stride[i] - 1) / c->stride[i] - 1) * c->stride[i] + reach + 1 - n, 0);
+        total = vox_max((vox_ceil_div(n, c->stride[i]) - 1) * c->stride[i] + reach + 1 - n, 0);
         break;
     case VOX_PADDING_VALID:
         break;
@@ -218,26 +217,23 @@ typedef struct cut {
 
 enum { PIECE_BYTES = 768 << 10, WEIGHT_BYTES = 512 << 10, UNITS_PER_THREAD = 6, FEW_ROWS = 8 };
 
-static int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 /* `blocks` blocks, whose weights are `weight_bytes`, over `channels` input channels. */
 static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int64_t weight_bytes) {
     const int64_t height = w->axis[1].out;
     const int64_t row_bytes =
         channels * w->axis[0].kernel * w->axis[1].stride * w->row_stride * (int64_t)sizeof(float);
     const int64_t wanted = UNITS_PER_THREAD * w->threads;
-    int64_t parts = w->by_channel ? blocks : vox_min(ceil_div(weight_bytes, WEIGHT_BYTES), blocks);
-    int64_t pieces = ceil_div(height, vox_max(PIECE_BYTES / row_bytes, FEW_ROWS));
+    int64_t parts =
+        w->by_channel ? blocks : vox_min(vox_ceil_div(weight_bytes, WEIGHT_BYTES), blocks);
+    int64_t pieces = vox_ceil_div(height, vox_max(PIECE_BYTES / row_bytes, FEW_ROWS));
     if (w->count * parts * pieces < wanted) /* shorter pieces, of rows that share their input */
-        pieces = vox_max(pieces,
-                         vox_min(ceil_div(wanted, w->count * parts), ceil_div(height, FEW_ROWS)));
+        pieces = vox_max(pieces, vox_min(vox_ceil_div(wanted, w->count * parts),
+                                         vox_ceil_div(height, FEW_ROWS)));
     if (w->count * parts * pieces < wanted)
-        parts = vox_min(ceil_div(wanted, w->count * pieces), blocks);
-    cut c = {.rows = ceil_div(height, pieces), .blocks = ceil_div(blocks, parts)};
-    c.pieces = ceil_div(height, c.rows);
-    c.parts = ceil_div(blocks, c.blocks);
+        parts = vox_min(vox_ceil_div(wanted, w->count * pieces), blocks);
+    cut c = {.rows = vox_ceil_div(height, pieces), .blocks = vox_ceil_div(blocks, parts)};
+    c.pieces = vox_ceil_div(height, c.rows);
+    c.parts = vox_ceil_div(blocks, c.blocks);
     return c;
 }
 

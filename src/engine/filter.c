@@ -199,29 +199,6 @@ static vox_status refuse(const job *j, const vox_input *in, const vox_filter_opt
                     (long long)j->plan.smallest_bytes);
 }
 
-/* Stages list what each plane needs (vox_stage_table_bytes). The lists are made to plan with, so
- * they must keep the cap before there is a plan: a compressed file of a few bytes may promise any
- * number of planes. */
-static vox_status check_depth(const job *j, const char *path, int64_t cap, vox_error *err) {
-    int64_t shape[4], out[4], bytes = 0;
-    memcpy(shape, j->in, sizeof shape);
-    for (const vox_layer *l = j->chain->first; l; l = l->next) {
-        vox_axis axis[3];
-        vox_status status = l->class->shape(l, shape, out, axis, err);
-        if (status)
-            return status;
-        memcpy(shape, out, sizeof shape);
-        if (l->class->window && (out[1] > INT64_MAX / 16 || !vox_add(bytes, 16 * out[1], &bytes)))
-            bytes = INT64_MAX;
-    }
-    if (cap == 0 || bytes <= cap)
-        return VOX_OK;
-    char most[32], need[32];
-    return vox_fail(err, VOX_ERR_RESOURCE,
-                    "%s: max-memory=%s: the lists of %lld planes alone need %s", path,
-                    vox_bytes_text(cap, most), (long long)j->in[1], vox_bytes_text(bytes, need));
-}
-
 /* Slab and patch: what was asked for, or what keeps the threads busy, or less where memory is
  * capped: lower slabs first, then smaller patches. */
 static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_options *o,
@@ -230,23 +207,13 @@ static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_opti
     const int64_t cap = o->max_memory ? o->max_memory : vox_memory_default_cap();
     const bool fixed = o->patch_size[1] > 0;
     int64_t patch[2] = {j->out[2], j->out[3]};
-    vox_status status = check_depth(j, vox_input_info(in, 0)->path, cap, err);
-    if (status)
-        return status;
     for (int i = 0; i < 2 && fixed; i++)
         patch[i] = vox_max((int64_t)((double)o->patch_size[1 + i] / stride[1 + i]), 1);
     int64_t smallest[2] = {patch[0], patch[1]};
     while (!fixed && cut_patch(smallest)) {
     }
-    status = lay_out(j, in, smallest, 1, err);
+    vox_status status = lay_out(j, in, smallest, 1, err);
     j->plan.smallest_bytes = j->plan.total_bytes;
-    /* Where neither the smallest patches nor whole planes fit, nothing between them does: said at
-     * once, for every try lists all planes anew. */
-    if (!status && cap > 0 && j->plan.smallest_bytes > cap) {
-        status = lay_out(j, in, patch, 1, err);
-        if (!status && j->plan.total_bytes > cap)
-            return refuse(j, in, o, cap, err);
-    }
     for (;;) {
         int64_t shape[4] = {j->in[0], j->in[1], vox_min(j->in[2], patch[0]),
                             vox_min(j->in[3], patch[1])};

@@ -19,29 +19,6 @@ static bool spread_lines(int64_t *n) {
     return vox_mul(lines > few ? lines | 1 : lines, LINE, n);
 }
 
-/* ready[] and keep[] from the definition, plane by plane; returns the slots that they ask for when
- * planes come one at a time. */
-static int64_t make_schedule(vox_stage *s) {
-    const vox_axis *a = &s->axis[0];
-    int64_t ready = -1, keep = a->in, slots = 1;
-    for (int64_t o = 0; o < a->out; o++) {
-        s->keep[o] = a->in;
-        for (int64_t k = 0; k < a->kernel; k++) {
-            int64_t d = vox_axis_source(a, o * a->stride - a->before + k * a->dilation);
-            if (d < 0)
-                continue;
-            ready = vox_max(ready, d);
-            s->keep[o] = vox_min(s->keep[o], d);
-        }
-        s->ready[o] = ready;
-    }
-    for (int64_t o = a->out; o-- > 0;) {
-        s->keep[o] = keep = vox_min(keep, s->keep[o]);
-        slots = vox_max(slots, s->ready[o] + 1 - keep);
-    }
-    return slots;
-}
-
 static vox_status lay_out_rows(vox_stage *s, vox_error *err) {
     const vox_axis *h = &s->axis[1], *w = &s->axis[2];
     s->padded_rows = vox_axis_padded(h);
@@ -90,12 +67,10 @@ vox_stage *vox_stage_new(const vox_layer *rows, const vox_layer *window, const i
     s->out_slab = vox_max(in_slab / s->axis[0].stride, 1);
     s->ring.slots = in_slab;
     if (window) {
-        s->ready = vox_alloc(s->out[1], sizeof *s->ready, "schedule", err);
-        s->keep = vox_alloc(s->out[1], sizeof *s->keep, "schedule", err);
-        if (!s->ready || !s->keep)
+        if (vox_schedule_init(&s->schedule, &s->axis[0], err))
             goto fail;
         /* While an output waits for its last plane, a whole slab must still find room. */
-        s->ring.slots = vox_min(make_schedule(s) + in_slab - 1, in[1]);
+        s->ring.slots = vox_min(vox_schedule_slots(&s->schedule) + in_slab - 1, in[1]);
     }
     return s;
 fail:
@@ -130,8 +105,8 @@ static int64_t plane_pointers(const vox_stage *s) {
 
 int64_t vox_stage_table_bytes(const vox_stage *s) {
     return s->window->class->weight_bytes(s->window, s->threads) +
-           (plane_pointers(s) + 2 * s->out[1] + s->axis[1].kernel + s->axis[2].kernel) *
-               (int64_t)sizeof(int64_t);
+           vox_schedule_bytes(&s->schedule) +
+           (plane_pointers(s) + s->axis[1].kernel + s->axis[2].kernel) * (int64_t)sizeof(int64_t);
 }
 
 /* ---- Start: memory ---- */
@@ -210,8 +185,7 @@ void vox_stage_free(vox_stage *s) {
         return;
     free(s->memory);
     free(s->scratch);
-    free(s->ready);
-    free(s->keep);
+    vox_schedule_free(&s->schedule);
     free(s->planes);
     free(s->row_offset);
     free(s->column_offset);
@@ -345,7 +319,7 @@ static void arrive(const vox_stage *s, int64_t from, int64_t count, const vox_de
 static int64_t room(const vox_stage *s) {
     if (!s->window || s->produced == s->out[1])
         return s->ring.slots;
-    return s->ring.slots - vox_max(s->received - s->keep[s->produced], 0);
+    return s->ring.slots - vox_max(s->received - vox_schedule_keep(&s->schedule, s->produced), 0);
 }
 
 /* Points each tap of output planes [first, first + count) at its padded plane. */
@@ -368,7 +342,7 @@ vox_status vox_stage_push(vox_stage *s, int64_t count, const vox_dense *x, vox_e
         return s->sink ? s->sink(s->sink_user, s->received - count, count, &s->ring, err) : VOX_OK;
     for (;;) {
         int64_t most = vox_min(room(s->next), s->out[1] - s->produced), n = 0;
-        while (n < most && s->ready[s->produced + n] < s->received)
+        while (n < most && vox_schedule_ready(&s->schedule, s->produced + n) < s->received)
             n++;
         if (n == 0)
             return VOX_OK;

@@ -3,6 +3,7 @@
 #define VOX_STAGE_H
 
 #include "engine/pipeline.h"
+#include "engine/schedule.h"
 #include "kernel/kernel.h"
 #include "layer/layer.h"
 
@@ -27,11 +28,8 @@ struct vox_stage {
     int64_t lead;   /* floats of the memory before its first row */
     float *scratch; /* [threads][padded_columns, rounded up]; for phases */
 
-    /* The schedule: output plane o needs input planes up to ready[o], and none before keep[o] is
-     * needed by it or a later one. */
-    int64_t *ready, *keep; /* [out D] */
-
-    const float **planes; /* [next ring's slots][kD], as in vox_window */
+    vox_schedule schedule; /* window layers: of the planes of axis[0] */
+    const float **planes;  /* [next ring's slots][kD], as in vox_window */
     int64_t *row_offset, *column_offset;
     void *prepared;
 

@@ -31,8 +31,8 @@ struct vox_writer {
     int64_t plane_bytes, chunk_bytes;
     unsigned char *chunk;
     bool in_order;    /* the planes come as the file has them */
-    vox_spool *spool; /* holds spool_planes for each file, or NULL */
-    int64_t spool_planes;
+    vox_spool *spool; /* holds spool_share bytes for each file, or NULL */
+    int64_t spool_share, spool_bytes;
     int64_t nan_count, inf_count, clamped;
 };
 
@@ -41,6 +41,10 @@ static vox_sink_options sink_options(const vox_output *o, const vox_output_name 
     const int64_t share = o->split ? vox_max(o->threads / o->channels, 1) : o->threads;
     return (vox_sink_options){
         .gzip = name->gzip, .level = o->compression, .threads = (int)share, .force = o->force};
+}
+
+static vox_status too_many_bytes(const vox_output *o, vox_error *err) {
+    return vox_fail(err, VOX_ERR_RESOURCE, "%s: more bytes than can be addressed", o->path);
 }
 
 /* What follows from the options before anything is opened; w->file stays NULL. */
@@ -61,7 +65,9 @@ static vox_status plan(vox_writer *w, const vox_input *in, const vox_output *o,
     w->in_order = order->channels == 1 && !o->patches;
     for (int i = 0; i < 3; i++)
         w->part.to[i] = o->size[i];
-    w->spool_planes = order->channels * order->inner * order->depth;
+    w->spool_share = order->channels * order->inner * order->depth * w->plane_bytes;
+    if (!vox_mul(w->count, w->spool_share, &w->spool_bytes))
+        return too_many_bytes(o, err);
     return VOX_OK;
 }
 
@@ -80,11 +86,11 @@ vox_status vox_writer_memory(const vox_input *in, const vox_output *o, int64_t *
     *memory_bytes = (int64_t)sizeof w + VOX_ALIGN;
     if (!vox_mul(w.count, each, &sinks) || !vox_add(*memory_bytes, sinks, memory_bytes) ||
         !vox_add(*memory_bytes, w.chunk_bytes, memory_bytes)) {
-        status = vox_fail(err, VOX_ERR_RESOURCE, "%s: more bytes than can be addressed", o->path);
+        status = too_many_bytes(o, err);
         goto out;
     }
     const bool spooled = !w.in_order && (name.gzip || name.device);
-    *spool_bytes = spooled ? w.count * w.spool_planes * w.plane_bytes : 0;
+    *spool_bytes = spooled ? w.spool_bytes : 0;
 out:
     vox_output_name_clear(&name);
     return status;
@@ -139,7 +145,7 @@ static vox_status open_files(vox_writer *w, const vox_input *in, const vox_outpu
         if ((status = open_file(w, in, o, i, err)))
             return status;
     if (!w->in_order && !vox_sink_positioned(w->file[0].data)) {
-        w->spool = vox_spool_new(w->count * w->spool_planes * w->plane_bytes, err);
+        w->spool = vox_spool_new(w->spool_bytes, err);
         if (!w->spool)
             return VOX_ERR_RESOURCE;
     }
@@ -195,11 +201,6 @@ static void convert(vox_writer *w, int64_t channel, int64_t d, int64_t first, in
     w->clamped += clamped;
 }
 
-/* Bytes of the spool that belong to each file. */
-static int64_t spool_share(const vox_writer *w) {
-    return w->spool_planes * w->plane_bytes;
-}
-
 /* `bytes` of the chunk to `offset` of the voxels of file i. */
 static vox_status put(vox_writer *w, int64_t i, const unsigned char *chunk, int64_t offset,
                       int64_t bytes, vox_error *err) {
@@ -208,7 +209,7 @@ static vox_status put(vox_writer *w, int64_t i, const unsigned char *chunk, int6
         return vox_sink_write(s, chunk, bytes, err);
     if (w->spool)
         return vox_spool_write_at(w->spool, chunk, bytes,
-                                  i * spool_share(w) + offset % spool_share(w), err);
+                                  i * w->spool_share + offset % w->spool_share, err);
     return vox_sink_write_at(s, chunk, bytes, w->header.vox_offset + offset, err);
 }
 
@@ -230,10 +231,10 @@ static vox_status put_rows(vox_writer *w, int64_t i, int64_t row, int64_t count,
 
 static vox_status flush_spool(vox_writer *w, vox_error *err) {
     for (int64_t i = 0; i < w->count; i++)
-        for (int64_t at = 0; at < spool_share(w);) {
-            const int64_t bytes = vox_min(w->chunk_bytes, spool_share(w) - at);
+        for (int64_t at = 0; at < w->spool_share;) {
+            const int64_t bytes = vox_min(w->chunk_bytes, w->spool_share - at);
             vox_status status =
-                vox_spool_read_at(w->spool, w->chunk, bytes, i * spool_share(w) + at, err);
+                vox_spool_read_at(w->spool, w->chunk, bytes, i * w->spool_share + at, err);
             if (!status)
                 status = vox_sink_write(w->file[i].data, w->chunk, bytes, err);
             if (status)

@@ -114,8 +114,8 @@ def error_name(error):
 class Run:
     """A folder to run in, for one worker at a time."""
 
-    def __init__(self, folder, voxconv, library, asan, inputs):
-        self.folder, self.voxconv, self.library, self.asan = folder, voxconv, library, asan
+    def __init__(self, folder, voxconv, shim, asan, inputs):
+        self.folder, self.voxconv, self.shim, self.asan = folder, voxconv, shim, asan
         os.makedirs(folder)
         os.symlink(inputs, os.path.join(folder, "in"))
         for name in "out", "tmp", "logs":
@@ -144,7 +144,7 @@ class Run:
 
     def environment(self, s, fault):
         e = {k: v for k, v in os.environ.items() if not k.startswith(("FAULTY_", "VOXCONV", "FSL", "OMP_", "GOMP_"))}
-        e.update(TMPDIR=self.path("tmp"), LD_PRELOAD=self.library, FAULTY_REPORT=self.path("report"),
+        e.update(TMPDIR=self.path("tmp"), LD_PRELOAD=self.shim, FAULTY_REPORT=self.path("report"),
                  GOMP_SPINCOUNT="0", LC_ALL="C")  # set: the command does not start itself once more
         if s.bare:
             e["FAULTY_BARE"] = "1"
@@ -235,7 +235,7 @@ class Checker:
             if self.idle:
                 return self.idle.pop()
             self.made += 1
-            return Run(os.path.join(self.top, "run%d" % self.made), self.voxconv, self.options.library, self.asan,
+            return Run(os.path.join(self.top, "run%d" % self.made), self.voxconv, self.options.shim, self.asan,
                        self.inputs)
 
     def give_back(self, run):
@@ -354,14 +354,14 @@ class Checker:
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("voxconv")
-    p.add_argument("library")
+    p.add_argument("shim")
     p.add_argument("--short", action="store_true")
     p.add_argument("--only", help="scenarios whose name has this")
     p.add_argument("--kind")
     p.add_argument("--asan", help="besides, a voxconv built with AddressSanitizer")
     p.add_argument("--verbose", action="store_true")
     options = p.parse_args()
-    options.library = os.path.abspath(options.library)
+    options.shim = os.path.abspath(options.shim)
     # Memory where there is some: a run syncs, and the disk is not what is tested.
     top = tempfile.mkdtemp(prefix="voxconv-fault-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     checkers = []

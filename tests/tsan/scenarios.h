@@ -7,21 +7,15 @@
 #ifndef TSAN_SCENARIOS_H
 #define TSAN_SCENARIOS_H
 
+#include "dice.h"
 #include "voxconv.h"
 
 #include <pthread.h>
 
-/* xorshift64* (Vigna 2016): the same numbers on every machine. */
-typedef struct dice {
-    uint64_t state;
-} dice;
-dice dice_new(uint64_t seed);
-int64_t dice_between(dice *d, int64_t least, int64_t most); /* both included */
-float *dice_values(dice *d, int64_t count);                 /* in [-1, 1) */
-
 /* Ends the program: for what is no part of a scenario (memory, files of our own). */
 _Noreturn void give_up(const char *what);
 void *get_memory(int64_t bytes);
+float *dice_values(dice *d, int64_t count);
 
 /* One scenario: `ran` counts it and prints its name where `ok` is false. */
 void ran(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));

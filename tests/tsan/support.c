@@ -22,27 +22,10 @@ void *get_memory(int64_t count) {
     return p;
 }
 
-/* ---- Dice ---- */
-
-dice dice_new(uint64_t seed) {
-    return (dice){seed * 0x9e3779b97f4a7c15u + 0x1234567u};
-}
-
-static uint64_t roll(dice *d) {
-    d->state ^= d->state >> 12;
-    d->state ^= d->state << 25;
-    d->state ^= d->state >> 27;
-    return d->state * 0x2545f4914f6cdd1du;
-}
-
-int64_t dice_between(dice *d, int64_t least, int64_t most) {
-    return least + (int64_t)(roll(d) >> 33) % (most - least + 1);
-}
-
 float *dice_values(dice *d, int64_t count) {
     float *v = get_memory(count * (int64_t)sizeof *v);
     for (int64_t i = 0; i < count; i++)
-        v[i] = (float)(int64_t)(roll(d) >> 40) * 0x1p-23f - 1.0f;
+        v[i] = dice_value(d);
     return v;
 }
 

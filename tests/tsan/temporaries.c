@@ -27,16 +27,21 @@ static void on_signal(int number) {
     vox_remove_temporaries();
 }
 
+static vox_filter_options frame_by_frame(int threads) {
+    vox_filter_options o;
+    vox_filter_defaults(&o);
+    o.threads = threads;
+    o.in_channels = 1;
+    o.time = VOX_TIME_BATCH;
+    return o;
+}
+
 /* Writes its file again and again. */
 static void *write_files(void *argument) {
     writer *w = argument;
     char out[64];
     vox_chain *chain = small_chain(1, 1);
-    vox_filter_options o;
-    vox_filter_defaults(&o);
-    o.threads = 2;
-    o.in_channels = 1;
-    o.time = VOX_TIME_BATCH;
+    const vox_filter_options o = frame_by_frame(2);
     w->good = true;
     snprintf(out, sizeof out, "kept/%d.nii.gz", w->number);
     for (int i = 0; i < w->rounds && w->good; i++) {
@@ -107,11 +112,7 @@ void run_temporaries(bool long_form) {
     bytes want = {0};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     vox_chain *chain = small_chain(1, 1);
-    vox_filter_options o;
-    vox_filter_defaults(&o);
-    o.threads = 1;
-    o.in_channels = 1;
-    o.time = VOX_TIME_BATCH;
+    const vox_filter_options o = frame_by_frame(1);
     empty_folder("kept");
     if (filter_file("frames.nii", chain, "kept/want.nii.gz", &o))
         give_up("temporaries");

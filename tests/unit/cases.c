@@ -5,26 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-dice dice_new(uint64_t seed) {
-    return (dice){seed * 0x9e3779b97f4a7c15u + 0x1234567u};
-}
-
-static uint64_t roll(dice *d) {
-    d->state ^= d->state >> 12;
-    d->state ^= d->state << 25;
-    d->state ^= d->state >> 27;
-    return d->state * 0x2545f4914f6cdd1du;
-}
-
-int64_t dice_between(dice *d, int64_t least, int64_t most) {
-    return least + (int64_t)(roll(d) >> 33) % (most - least + 1);
-}
-
-float dice_value(dice *d) {
-    uint64_t r = roll(d);
-    return r % 16 == 0 ? 0.0f : (float)(int64_t)(r >> 40) * 0x1p-23f - 1.0f;
-}
-
 int64_t product(const int64_t *extent, int n) {
     int64_t p = 1;
     for (int i = 0; i < n; i++)

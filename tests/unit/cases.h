@@ -2,20 +2,12 @@
 #ifndef CASES_H
 #define CASES_H
 
+#include "dice.h"
 #include "reference/reference.h"
 #include "voxconv.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
-
-/* A small generator of our own (xorshift64*, Vigna 2016), so that a case is the same on every
- * machine. */
-typedef struct dice {
-    uint64_t state;
-} dice;
-dice dice_new(uint64_t seed);
-int64_t dice_between(dice *d, int64_t least, int64_t most); /* both included */
-float dice_value(dice *d);                                  /* in [-1, 1), some of them 0 */
 
 /* A convolution that torch accepts, the same parameters in both vocabularies, with its data. */
 typedef struct conv_case {

@@ -105,8 +105,7 @@ typedef enum vox_init {
 vox_status vox_init_conv3d(vox_init scheme, uint64_t seed, vox_tensor *weight, vox_tensor *bias,
                            vox_error *err);
 
-/* ---- Layers and chains -------------------------------------------------------------------------
- */
+/* ---- Layers and networks --------------------------------------------------------------------- */
 
 typedef enum vox_padding_mode {
     VOX_PAD_ZEROS,
@@ -154,38 +153,39 @@ typedef struct vox_pool3d {
 /* kernel_size 2, stride 2, no padding, dilation 1, floor, count_include_pad. */
 void vox_pool3d_defaults(vox_pool3d *p);
 
-/* A chain of layers, applied in the order in which they were added. */
-typedef struct vox_chain vox_chain;
-vox_chain *vox_chain_new(vox_error *err);
-void vox_chain_free(vox_chain *c);
+/* A network of layers, applied in the order in which they were added. */
+typedef struct vox_network vox_network;
+vox_network *vox_network_new(vox_error *err);
+void vox_network_free(vox_network *n);
 
 /* Adds torch.nn.Conv3d. weight [out_channels, in_channels/groups, kD, kH, kW], bias [out_channels]
  * or NULL; both are copied. Errors: VOX_ERR_USAGE for parameters that torch refuses. */
-vox_status vox_chain_conv3d(vox_chain *c, const vox_conv3d *conv, const float *weight,
-                            const float *bias, vox_error *err);
+vox_status vox_network_conv3d(vox_network *n, const vox_conv3d *conv, const float *weight,
+                              const float *bias, vox_error *err);
 /* Adds torch.nn.BatchNorm3d in eval mode: y = (x - running_mean) / sqrt(running_var + eps) * weight
  * + bias, each [channels]; weight and bias may be NULL (1 and 0). Computed as one fused
  * multiply-add x*alpha + beta with alpha and beta rounded to float32 from double. */
-vox_status vox_chain_batchnorm3d(vox_chain *c, int64_t channels, const float *running_mean,
-                                 const float *running_var, const float *weight, const float *bias,
-                                 double eps, vox_error *err);
-vox_status vox_chain_activation(vox_chain *c, vox_activation kind, double parameter,
-                                vox_error *err);
-vox_status vox_chain_pool3d(vox_chain *c, const vox_pool3d *pool, vox_error *err);
+vox_status vox_network_batchnorm3d(vox_network *n, int64_t channels, const float *running_mean,
+                                   const float *running_var, const float *weight, const float *bias,
+                                   double eps, vox_error *err);
+vox_status vox_network_activation(vox_network *n, vox_activation kind, double parameter,
+                                  vox_error *err);
+vox_status vox_network_pool3d(vox_network *n, const vox_pool3d *pool, vox_error *err);
 
 /* The (C, D, H, W) that comes out for an input of (C, D, H, W). Errors: VOX_ERR_USAGE where a layer
  * does not fit (channels, kernel larger than the padded input, padding beyond its mode's limit);
  * the message names the layer and both numbers. */
-vox_status vox_chain_shape(const vox_chain *c, const int64_t in[4], int64_t out[4], vox_error *err);
+vox_status vox_network_shape(const vox_network *n, const int64_t in[4], int64_t out[4],
+                             vox_error *err);
 /* Output voxel o lies at input index o*stride + origin along each of D, H, W. */
-vox_status vox_chain_geometry(const vox_chain *c, const int64_t in[4], double stride[3],
-                              double origin[3], vox_error *err);
+vox_status vox_network_geometry(const vox_network *n, const int64_t in[4], double stride[3],
+                                double origin[3], vox_error *err);
 
-/* Runs the chain over a float32 array in memory: x (N, C, D, H, W) of `in` (five extents), y the
- * array that vox_chain_shape promises, both dense and owned by the caller. threads 0:
+/* Runs the network over a float32 array in memory: x (N, C, D, H, W) of `in` (five extents), y the
+ * array that vox_network_shape promises, both dense and owned by the caller. threads 0:
  * OMP_NUM_THREADS or all cores. The same engine as for files. */
-vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5], float *y,
-                         int threads, vox_error *err);
+vox_status vox_network_run(const vox_network *n, const float *x, const int64_t in[5], float *y,
+                           int threads, vox_error *err);
 
 /* The instruction set in use ("avx512", "avx2", "neon", "portable"): the best that machine and
  * operating system have, or what the environment's VOXCONV_ISA or vox_isa_select() names. */
@@ -308,7 +308,7 @@ typedef struct vox_report {
 } vox_report;
 
 enum { VOX_PLAN_PARTS = 48 };
-/* What a run would do and hold, known from header, chain and options alone. */
+/* What a run would do and hold, known from header, network and options alone. */
 typedef struct vox_plan {
     int64_t in[5], out[5]; /* N, C, D, H, W */
     int64_t slab_planes;
@@ -329,13 +329,13 @@ typedef struct vox_plan {
 
 /* Errors: as vox_filter's, before a voxel is read. With max_memory set and not enough:
  * VOX_ERR_RESOURCE, the message says what would fit. */
-vox_status vox_filter_plan(const vox_input *in, const vox_chain *chain, const char *output,
+vox_status vox_filter_plan(const vox_input *in, const vox_network *network, const char *output,
                            const vox_filter_options *o, vox_plan *plan, vox_error *err);
 
-/* Filters the input through the chain into `output` (a name, or "-" for stdout). Consumes the
+/* Filters the input through the network into `output` (a name, or "-" for stdout). Consumes the
  * input. The output appears under its name only when it is complete and on disk. report may be
  * NULL. */
-vox_status vox_filter(vox_input *in, const vox_chain *chain, const char *output,
+vox_status vox_filter(vox_input *in, const vox_network *network, const char *output,
                       const vox_filter_options *o, vox_report *report, vox_error *err);
 
 /* Removes the temporary files of all runs under way in this process. Async-signal-safe. */

@@ -75,7 +75,7 @@ static inline int64_t vox_box_voxels(const vox_box *b) {
     return vox_box_extent(b, 0) * vox_box_extent(b, 1) * vox_box_extent(b, 2);
 }
 
-/* Where the planes of one level of the chain lie in memory: the place that a producer writes its
+/* Where the planes of one level of the network lie in memory: the place that a producer writes its
  * output to and its consumer reads it from. Plane d of channel c, row h starts at vox_plane_row();
  * its `columns` floats are contiguous. Planes live in a ring of `slots`. Strides are in floats. */
 typedef struct vox_planes {

@@ -63,10 +63,10 @@ static void say_report(const vox_report *r, const char *output) {
                 r->threads == 1 ? "" : "s", r->isa, cli_bytes(r->planned_bytes, memory));
 }
 
-static vox_status plan_only(const vox_input *in, const vox_chain *chain, const conv_options *o,
+static vox_status plan_only(const vox_input *in, const vox_network *network, const conv_options *o,
                             const vox_filter_options *f, vox_error *err) {
     vox_plan plan;
-    const vox_status status = vox_filter_plan(in, chain, o->output, f, &plan, err);
+    const vox_status status = vox_filter_plan(in, network, o->output, f, &plan, err);
     if (status)
         return status;
     if (o->json)
@@ -75,10 +75,10 @@ static vox_status plan_only(const vox_input *in, const vox_chain *chain, const c
     return VOX_OK;
 }
 
-static vox_status filter(vox_input *in, const vox_chain *chain, const conv_options *o,
+static vox_status filter(vox_input *in, const vox_network *network, const conv_options *o,
                          const vox_filter_options *f, vox_error *err) {
     vox_report report;
-    const vox_status status = vox_filter(in, chain, o->output, f, &report, err);
+    const vox_status status = vox_filter(in, network, o->output, f, &report, err);
     progress_clear();
     if (status)
         return status;
@@ -92,7 +92,7 @@ static vox_status run(const void *values, int input_count, char **inputs, vox_er
     const conv_options *o = values;
     filter_weights weights = {.part_count = 0};
     vox_input *in = NULL;
-    vox_chain *chain = NULL;
+    vox_network *network = NULL;
     vox_filter_options f;
     cli_quiet(o->quiet);
     vox_status status = conv_options_check(o, input_count, err);
@@ -107,16 +107,16 @@ static vox_status run(const void *values, int input_count, char **inputs, vox_er
     }
     if ((status = filter_weights_make(&weights, o, in, err)))
         goto out;
-    chain = layers_build(&weights, o, err);
-    if (!chain) {
+    network = layers_build(&weights, o, err);
+    if (!network) {
         status = err->status;
         goto out;
     }
     fill_filter_options(&f, o, weights.layout_channels);
-    filter_weights_free(&weights); /* the chain has its own copy */
-    status = o->plan ? plan_only(in, chain, o, &f, err) : filter(in, chain, o, &f, err);
+    filter_weights_free(&weights); /* the network has its own copy */
+    status = o->plan ? plan_only(in, network, o, &f, err) : filter(in, network, o, &f, err);
 out:
-    vox_chain_free(chain);
+    vox_network_free(network);
     filter_weights_free(&weights);
     vox_input_free(in);
     return status;

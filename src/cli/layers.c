@@ -1,4 +1,5 @@
-/* layers.c - options and weights as a chain: convolution, batch normalisation, activation, pooling.
+/* layers.c - options and weights as a network: convolution, batch normalisation, activation,
+ * pooling.
  */
 #include "cli/layers.h"
 
@@ -39,8 +40,8 @@ static void pad_same(vox_conv3d *conv) {
     }
 }
 
-static vox_status add_convolution(vox_chain *chain, const filter_weights *f, const conv_options *o,
-                                  vox_error *err) {
+static vox_status add_convolution(vox_network *network, const filter_weights *f,
+                                  const conv_options *o, vox_error *err) {
     vox_status status = VOX_OK;
     for (int i = 0; !status && i < f->part_count; i++) {
         vox_conv3d conv;
@@ -48,14 +49,14 @@ static vox_status add_convolution(vox_chain *chain, const filter_weights *f, con
         if (o->kernel && !o->padding.given)
             pad_same(&conv);
         const bool last = i == f->part_count - 1;
-        status = vox_chain_conv3d(chain, &conv, f->part[i]->data,
-                                  last && f->bias ? f->bias->data : NULL, err);
+        status = vox_network_conv3d(network, &conv, f->part[i]->data,
+                                    last && f->bias ? f->bias->data : NULL, err);
     }
     return status;
 }
 
 /* torch's BatchNorm3d from its state_dict names, and eps, which torch does not save. */
-static vox_status add_batchnorm(vox_chain *chain, int64_t channels, const conv_options *o,
+static vox_status add_batchnorm(vox_network *network, int64_t channels, const conv_options *o,
                                 vox_error *err) {
     static const char *const names[] = {"running_mean", "running_var", "weight", "bias", "eps"};
     enum { MEAN, VARIANCE, WEIGHT, BIAS, EPS, COUNT };
@@ -79,9 +80,9 @@ static vox_status add_batchnorm(vox_chain *chain, int64_t channels, const conv_o
             eps = o->batchnorm_eps;
         else if (t[EPS])
             eps = t[EPS]->data[0];
-        status = vox_chain_batchnorm3d(chain, channels, t[MEAN]->data, t[VARIANCE]->data,
-                                       t[WEIGHT] ? t[WEIGHT]->data : NULL,
-                                       t[BIAS] ? t[BIAS]->data : NULL, eps, err);
+        status = vox_network_batchnorm3d(network, channels, t[MEAN]->data, t[VARIANCE]->data,
+                                         t[WEIGHT] ? t[WEIGHT]->data : NULL,
+                                         t[BIAS] ? t[BIAS]->data : NULL, eps, err);
         if (status == VOX_ERR_USAGE) { /* the numbers are the file's */
             const vox_error refused = *err;
             status = cli_fail(err, VOX_ERR_WEIGHTS, "%s: %s", arrays_path(&a), refused.message);
@@ -93,21 +94,21 @@ static vox_status add_batchnorm(vox_chain *chain, int64_t channels, const conv_o
     return status;
 }
 
-vox_chain *layers_build(const filter_weights *f, const conv_options *o, vox_error *err) {
-    vox_chain *chain = vox_chain_new(err);
-    if (!chain)
+vox_network *layers_build(const filter_weights *f, const conv_options *o, vox_error *err) {
+    vox_network *network = vox_network_new(err);
+    if (!network)
         return NULL;
-    vox_status status = add_convolution(chain, f, o, err);
+    vox_status status = add_convolution(network, f, o, err);
     if (!status && o->batchnorm)
-        status = add_batchnorm(chain, f->out_channels, o, err);
+        status = add_batchnorm(network, f->out_channels, o, err);
     if (!status && o->activation.given)
-        status = vox_chain_activation(chain, o->activation.kind, o->activation.parameter, err);
+        status = vox_network_activation(network, o->activation.kind, o->activation.parameter, err);
     if (!status && (o->max_pool.given || o->avg_pool.given))
-        status =
-            vox_chain_pool3d(chain, o->max_pool.given ? &o->max_pool.pool : &o->avg_pool.pool, err);
+        status = vox_network_pool3d(network,
+                                    o->max_pool.given ? &o->max_pool.pool : &o->avg_pool.pool, err);
     if (status) {
-        vox_chain_free(chain);
-        chain = NULL;
+        vox_network_free(network);
+        network = NULL;
     }
-    return chain;
+    return network;
 }

@@ -91,9 +91,9 @@ static int64_t planes_bytes(const vox_planes *p) {
     return p->channels * p->channel_stride * (int64_t)sizeof(float);
 }
 
-static vox_status lay_out(vox_blender *b, const vox_chain *chain, const vox_filter_options *o,
+static vox_status lay_out(vox_blender *b, const vox_network *network, const vox_filter_options *o,
                           int64_t slab, vox_error *err) {
-    vox_status status = vox_chain_shape(chain, b->in, b->out, err);
+    vox_status status = vox_network_shape(network, b->in, b->out, err);
     b->patch_in[0] = b->in[0];
     b->least = 1;
     for (int i = 0; i < 3 && !status; i++) {
@@ -109,7 +109,7 @@ static vox_status lay_out(vox_blender *b, const vox_chain *chain, const vox_filt
     if (!status && !vox_product(extent, 5, &bytes))
         status = vox_fail(err, VOX_ERR_RESOURCE, "a patch has more voxels than memory");
     if (!status)
-        status = vox_chain_shape(chain, b->patch_in, b->patch_out, err);
+        status = vox_network_shape(network, b->patch_in, b->patch_out, err);
     if (status)
         return status;
     if (memcmp(b->patch_in + 1, b->patch_out + 1, 3 * sizeof(int64_t)) != 0)
@@ -127,7 +127,7 @@ static vox_status lay_out(vox_blender *b, const vox_chain *chain, const vox_filt
     return VOX_OK;
 }
 
-static vox_status make_lanes(vox_blender *b, const vox_chain *chain, bool side_by_side,
+static vox_status make_lanes(vox_blender *b, const vox_network *network, bool side_by_side,
                              vox_error *err) {
     const bool small = side_by_side && volume(b->patch_in) + volume(b->patch_out) <= SMALL_PATCH;
     b->lane_count = small ? (int)vox_min(b->threads, b->scan[1].count * b->scan[2].count) : 1;
@@ -135,21 +135,21 @@ static vox_status make_lanes(vox_blender *b, const vox_chain *chain, bool side_b
     if (!b->lane)
         return VOX_ERR_RESOURCE;
     const int threads = b->lane_count > 1 ? 1 : b->threads;
-    b->slab = vox_pipeline_good_slab(chain, b->patch_in, threads);
+    b->slab = vox_pipeline_good_slab(network, b->patch_in, threads);
     for (int i = 0; i < b->lane_count; i++) {
-        b->lane[i].pipeline = vox_pipeline_new(chain, b->patch_in, NULL, b->slab, threads, err);
+        b->lane[i].pipeline = vox_pipeline_new(network, b->patch_in, NULL, b->slab, threads, err);
         if (!b->lane[i].pipeline)
             return VOX_ERR_RESOURCE;
         const vox_planes to = vox_dense_planes(NULL, b->patch_out);
         vox_pipeline_set_output(b->lane[i].pipeline, &to);
     }
     vox_need need;
-    vox_status status = vox_pipeline_need(chain, b->patch_in, NULL, &need, err);
+    vox_status status = vox_pipeline_need(network, b->patch_in, NULL, &need, err);
     b->multiply_adds = need.multiply_adds;
     return status;
 }
 
-vox_blender *vox_blender_new(const vox_chain *chain, const int64_t in[4],
+vox_blender *vox_blender_new(const vox_network *network, const int64_t in[4],
                              const vox_filter_options *o, int64_t slab, bool side_by_side,
                              int threads, vox_error *err) {
     vox_blender *b = vox_alloc(1, sizeof *b, "blender", err);
@@ -157,7 +157,7 @@ vox_blender *vox_blender_new(const vox_chain *chain, const int64_t in[4],
         return NULL;
     memcpy(b->in, in, sizeof b->in);
     b->threads = threads;
-    if (!lay_out(b, chain, o, slab, err) && !make_lanes(b, chain, side_by_side, err))
+    if (!lay_out(b, network, o, slab, err) && !make_lanes(b, network, side_by_side, err))
         return b;
     vox_blender_free(b);
     return NULL;

@@ -1,9 +1,9 @@
 /* blend.h - overlapping patches, each a volume of its own, averaged.
  *
- * The classic scheme of sliding windows, for chains that are not local or were trained on patches:
- * a patch is padded by its own layers, and where patches overlap their results are averaged, by
- * count or under a Gaussian that trusts a patch's middle. The definition is that of MONAI's
- * sliding_window_inference (modes "constant" and "gaussian",
+ * The classic scheme of sliding windows, for networks that are not local or were trained on
+ * patches: a patch is padded by its own layers, and where patches overlap their results are
+ * averaged, by count or under a Gaussian that trusts a patch's middle. The definition is that of
+ * MONAI's sliding_window_inference (modes "constant" and "gaussian",
  * https://docs.monai.io/en/stable/inferers.html): the patches of an axis begin at multiples of the
  * step, the last one is shifted inward to end where the volume ends, and a volume smaller than the
  * patch is padded with zeros on both sides (the odd one behind) and cropped.
@@ -21,8 +21,8 @@ typedef struct vox_blender vox_blender;
 
 /* For an input (C, D, H, W) in slabs of up to `slab` planes; `o` has blend, patch_size, overlap and
  * sigma_scale. side_by_side: small patches may run as many at a time as there are threads. Errors:
- * VOX_ERR_USAGE where the chain changes the size of a patch. */
-vox_blender *vox_blender_new(const vox_chain *chain, const int64_t in[4],
+ * VOX_ERR_USAGE where the network changes the size of a patch. */
+vox_blender *vox_blender_new(const vox_network *network, const int64_t in[4],
                              const vox_filter_options *o, int64_t slab, bool side_by_side,
                              int threads, vox_error *err);
 /* As vox_pipeline_memory(). */

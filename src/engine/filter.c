@@ -1,4 +1,4 @@
-/* filter.c - scans through a chain: reader, pipeline, writer, and the memory that they will take.
+/* filter.c - scans through a network: reader, pipeline, writer, and the memory that they will take.
  */
 #include "engine/blend.h"
 #include "engine/memory.h"
@@ -24,9 +24,9 @@ void vox_filter_defaults(vox_filter_options *o) {
 
 /* ---- The plan ---- */
 
-/* One run, as far as header, chain and options settle it. */
+/* One run, as far as header, network and options settle it. */
 typedef struct job {
-    const vox_chain *chain;
+    const vox_network *network;
     vox_layout layout;
     int64_t in[4], out[4];
     int threads;
@@ -59,12 +59,12 @@ static const vox_box *patch_part(const job *j, int64_t p, vox_box *box) {
 
 static vox_pipeline *patch_pipeline(const job *j, int64_t p, int64_t slab, vox_error *err) {
     vox_box box;
-    return vox_pipeline_new(j->chain, j->in, patch_part(j, p, &box), slab, j->threads, err);
+    return vox_pipeline_new(j->network, j->in, patch_part(j, p, &box), slab, j->threads, err);
 }
 
 static vox_status patch_need(const job *j, int64_t p, vox_need *need, vox_error *err) {
     vox_box box;
-    return vox_pipeline_need(j->chain, j->in, patch_part(j, p, &box), need, err);
+    return vox_pipeline_need(j->network, j->in, patch_part(j, p, &box), need, err);
 }
 
 static void add_part(void *user, const char *name, int64_t bytes) {
@@ -72,7 +72,7 @@ static void add_part(void *user, const char *name, int64_t bytes) {
     if (!vox_add(plan->total_bytes, bytes, &plan->total_bytes))
         plan->total_bytes = INT64_MAX;
     if (plan->part_count == VOX_PLAN_PARTS)
-        plan->part_count--; /* a longer chain: the last row sums up the rest */
+        plan->part_count--; /* a longer network: the last row sums up the rest */
     int i = plan->part_count++;
     if (i == VOX_PLAN_PARTS - 1 && plan->part[i].bytes > 0) {
         plan->part[i].bytes += bytes;
@@ -159,7 +159,7 @@ static vox_status lay_out_blended(job *j, const vox_input *in, const vox_filter_
     vox_plan *plan = &j->plan;
     vox_error local = {0};
     vox_blender_free(j->blender);
-    j->blender = vox_blender_new(j->chain, j->in, o, slab, side_by_side, j->threads, &local);
+    j->blender = vox_blender_new(j->network, j->in, o, slab, side_by_side, j->threads, &local);
     if (!j->blender)
         return vox_fail(err, local.status, "%s: %s", vox_input_info(in, 0)->path, local.message);
     memcpy(plan->patch, o->patch_size, sizeof plan->patch);
@@ -219,7 +219,7 @@ static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_opti
                             vox_min(j->in[3], patch[1])};
         const int64_t asked = o->slab_planes ? o->slab_planes : o->patch_size[0];
         int64_t slab =
-            asked ? vox_min(asked, planes) : vox_pipeline_good_slab(j->chain, shape, j->threads);
+            asked ? vox_min(asked, planes) : vox_pipeline_good_slab(j->network, shape, j->threads);
         for (; !status; slab /= 2) {
             status = lay_out(j, in, patch, slab, err);
             if (status || cap == 0 || j->plan.total_bytes <= cap)
@@ -286,7 +286,7 @@ static vox_status count_work(job *j, const char *path, vox_error *err) {
         add_product(need.multiply_adds, j->layout.batch, &plan->multiply_adds);
     }
     vox_need all;
-    vox_status status = vox_pipeline_need(j->chain, j->in, NULL, &all, err);
+    vox_status status = vox_pipeline_need(j->network, j->in, NULL, &all, err);
     if (status)
         return status;
     add_product(all.multiply_adds, j->layout.batch, &whole);
@@ -314,8 +314,8 @@ static vox_status check_patches(const vox_filter_options *o, vox_error *err) {
     return VOX_OK;
 }
 
-static vox_status make_job(job *j, const vox_input *in, const vox_chain *chain, const char *output,
-                           const vox_filter_options *o, vox_error *err) {
+static vox_status make_job(job *j, const vox_input *in, const vox_network *network,
+                           const char *output, const vox_filter_options *o, vox_error *err) {
     if (o->threads < 0 || o->max_memory < 0 || o->slab_planes < 0)
         return vox_fail(err, VOX_ERR_USAGE,
                         "threads=%d, max_memory=%lld, slab_planes=%lld: must not be negative",
@@ -325,15 +325,15 @@ static vox_status make_job(job *j, const vox_input *in, const vox_chain *chain, 
     vox_status status = vox_input_layout(in, o->in_channels, o->time, &j->layout, err);
     if (status)
         return status;
-    j->chain = chain;
+    j->network = network;
     j->threads = vox_thread_count(o->threads);
     j->in[0] = j->layout.channels;
     memcpy(j->in + 1, j->layout.size, sizeof j->layout.size);
     int64_t *out = j->out;
     double stride[3], origin[3];
     vox_error local = {0};
-    if (vox_chain_shape(chain, j->in, out, &local) ||
-        vox_chain_geometry(chain, j->in, stride, origin, &local))
+    if (vox_network_shape(network, j->in, out, &local) ||
+        vox_network_geometry(network, j->in, stride, origin, &local))
         return vox_fail(err, local.status, "%s: %s", vox_input_info(in, 0)->path, local.message);
     j->output = (vox_output){
         .path = output,
@@ -357,11 +357,11 @@ static vox_status make_job(job *j, const vox_input *in, const vox_chain *chain, 
     return status ? status : count_work(j, vox_input_info(in, 0)->path, err);
 }
 
-vox_status vox_filter_plan(const vox_input *in, const vox_chain *chain, const char *output,
+vox_status vox_filter_plan(const vox_input *in, const vox_network *network, const char *output,
                            const vox_filter_options *o, vox_plan *plan, vox_error *err) {
     job j = {0};
     vox_error local = {0};
-    if (make_job(&j, in, chain, output, o, &local))
+    if (make_job(&j, in, network, output, o, &local))
         vox_fail(err, local.status, "%s", local.message);
     else
         *plan = j.plan;
@@ -476,14 +476,14 @@ static void fill_report(vox_report *r, const job *j, const vox_reader *reader,
     vox_writer_counts(writer, &r->output_nan, &r->output_inf, &r->clamped);
 }
 
-vox_status vox_filter(vox_input *in, const vox_chain *chain, const char *output,
+vox_status vox_filter(vox_input *in, const vox_network *network, const char *output,
                       const vox_filter_options *o, vox_report *report, vox_error *err) {
     double start = now();
     job j = {0};
     run r = {.options = o, .progress = {.phase = "filtering"}};
     vox_pipeline *whole = NULL; /* for all frames */
     vox_error local = {0};
-    vox_status status = make_job(&j, in, chain, output, o, &local);
+    vox_status status = make_job(&j, in, network, output, o, &local);
     if (status)
         goto out;
     r.progress.total = j.plan.input_voxels_read;

@@ -19,13 +19,13 @@ int vox_thread_count(int threads) {
     return (int)vox_min(threads > 0 ? threads : omp_get_max_threads(), most);
 }
 
-int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4], int threads) {
+int64_t vox_pipeline_good_slab(const vox_network *network, const int64_t in[4], int threads) {
     /* For each thread: of the rings, so that the second-level caches (of 1 to 2 MB, today) hold
      * what is read again beside what only passes; and of the output, to bound memory. */
     const int64_t ring_bytes = 768 << 10, out_bytes = 4 << 20;
     int64_t shape[4], out[4], slab = in[1];
     memcpy(shape, in, sizeof shape);
-    for (const vox_layer *l = chain->first; l; l = l->next) {
+    for (const vox_layer *l = network->first; l; l = l->next) {
         vox_axis axis[3];
         if (l->class->shape(l, shape, out, axis, NULL))
             return 1;
@@ -49,16 +49,16 @@ typedef struct level {
     vox_box out;      /* in the coordinates of the layer's whole output */
 } level;
 
-/* The levels of a chain: whole axes on the way down, the parts of them that are needed on the way
+/* The levels of a network: whole axes on the way down, the parts of them that are needed on the way
  * back, up to *wanted, that of the input. NULL with an error. Freed with free(). */
-static level *make_levels(const vox_chain *chain, const int64_t in[4], const vox_box *part,
+static level *make_levels(const vox_network *network, const int64_t in[4], const vox_box *part,
                           vox_box *wanted, vox_error *err) {
-    level *levels = vox_alloc(chain->count + 1, sizeof *levels, "pipeline", err), *l = levels;
+    level *levels = vox_alloc(network->count + 1, sizeof *levels, "pipeline", err), *l = levels;
     if (!levels)
         return NULL;
     int64_t shape[4], out[4];
     memcpy(shape, in, sizeof shape);
-    for (const vox_layer *layer = chain->first; layer; layer = layer->next, l++) {
+    for (const vox_layer *layer = network->first; layer; layer = layer->next, l++) {
         if (layer->class->shape(layer, shape, out, l->axis, err)) {
             free(levels);
             return NULL;
@@ -68,7 +68,7 @@ static level *make_levels(const vox_chain *chain, const int64_t in[4], const vox
         memcpy(shape, out, sizeof shape);
     }
     *wanted = part ? *part : (vox_box){.to = {shape[1], shape[2], shape[3]}};
-    for (int k = chain->count; k-- > 0;) {
+    for (int k = network->count; k-- > 0;) {
         l = &levels[k];
         l->out = *wanted;
         for (int i = 0; i < 3 && l->layer->class->window; i++) {
@@ -82,14 +82,14 @@ static level *make_levels(const vox_chain *chain, const int64_t in[4], const vox
     return levels;
 }
 
-vox_status vox_pipeline_need(const vox_chain *chain, const int64_t in[4], const vox_box *part,
+vox_status vox_pipeline_need(const vox_network *network, const int64_t in[4], const vox_box *part,
                              vox_need *need, vox_error *err) {
     vox_error local = {0};
-    level *levels = make_levels(chain, in, part, &need->in, &local);
+    level *levels = make_levels(network, in, part, &need->in, &local);
     if (!levels)
         return vox_fail(err, local.status, "%s", local.message);
     need->multiply_adds = 0;
-    for (const level *l = levels; l < levels + chain->count; l++) {
+    for (const level *l = levels; l < levels + network->count; l++) {
         int64_t macs;
         if (!vox_mul(vox_box_voxels(&l->out), l->channels, &macs) ||
             !vox_mul(macs, l->layer->macs_per_output, &macs) ||
@@ -123,19 +123,19 @@ static vox_status add_stage(vox_pipeline *p, const vox_layer *rows, const level 
     return VOX_OK;
 }
 
-vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], const vox_box *part,
+vox_pipeline *vox_pipeline_new(const vox_network *network, const int64_t in[4], const vox_box *part,
                                int64_t slab, int threads, vox_error *err) {
     vox_pipeline *p = vox_alloc(1, sizeof *p, "pipeline", err);
     level *levels = NULL;
     if (!p)
         return NULL;
-    p->stage = vox_alloc(chain->count + 1, sizeof *p->stage, "pipeline", err);
-    if (!p->stage || !(levels = make_levels(chain, in, part, &p->in, err)))
+    p->stage = vox_alloc(network->count + 1, sizeof *p->stage, "pipeline", err);
+    if (!p->stage || !(levels = make_levels(network, in, part, &p->in, err)))
         goto fail;
     int64_t shape[4];
     box_shape(in[0], &p->in, shape);
-    const vox_layer *rows = chain->first;
-    for (int i = 0; i < chain->count; i++) {
+    const vox_layer *rows = network->first;
+    for (int i = 0; i < network->count; i++) {
         if (!levels[i].layer->class->window)
             continue; /* stays in [rows, ...), for the stage that its planes arrive at */
         if (add_stage(p, rows, &levels[i], shape, &slab, threads, err))

@@ -1,7 +1,7 @@
-/* pipeline.h - a chain at work: planes go in at one end, filtered planes come out at the other.
+/* pipeline.h - a network at work: planes go in at one end, filtered planes come out at the other.
  *
- * A pipeline is one *stage* for every window layer of the chain, and a sink. A stage owns a ring of
- * padded input planes, just as many as its outputs still need. Whoever produces planes - the
+ * A pipeline is one *stage* for every window layer of the network, and a sink. A stage owns a ring
+ * of padded input planes, just as many as its outputs still need. Whoever produces planes - the
  * reader, or the stage before - writes them straight into the ring of the stage that wants them
  * (vox_pipeline_input), then pushes; the stage applies the row layers and the padding to what has
  * arrived, computes every output plane whose input is complete into the next ring, and pushes that
@@ -36,24 +36,24 @@ static inline const float *vox_dense_row(const vox_dense *x, int64_t c, int64_t 
 typedef vox_status vox_pipeline_sink(void *user, int64_t d, int64_t count, const vox_planes *planes,
                                      vox_error *err);
 
-/* Planes of an input (C, D, H, W) that make a good slab for this chain: enough to keep all threads
- * busy, few enough to stay in the outer caches until they are used. */
-int64_t vox_pipeline_good_slab(const vox_chain *chain, const int64_t in[4], int threads);
+/* Planes of an input (C, D, H, W) that make a good slab for this network: enough to keep all
+ * threads busy, few enough to stay in the outer caches until they are used. */
+int64_t vox_pipeline_good_slab(const vox_network *network, const int64_t in[4], int threads);
 
 /* What computing `part` of the output (NULL: all) takes for an input (C, D, H, W). */
 typedef struct vox_need {
     vox_box in;            /* the part of the input */
     int64_t multiply_adds; /* of all layers, padding included; INT64_MAX where they are more */
 } vox_need;
-vox_status vox_pipeline_need(const vox_chain *chain, const int64_t in[4], const vox_box *part,
+vox_status vox_pipeline_need(const vox_network *network, const int64_t in[4], const vox_box *part,
                              vox_need *need, vox_error *err);
 
 /* Lays the stages out for an input (C, D, H, W) that arrives in slabs of up to `slab` planes; holds
- * no plane yet. The chain stays the caller's and must live as long. Where `part` is given, just
+ * no plane yet. The network stays the caller's and must live as long. Where `part` is given, just
  * that part of the output is computed, to the bit as it is in the whole: every layer computes what
  * the next one needs, from real neighbours, and pads at the volume's own faces alone. What goes in
  * are then the planes of vox_pipeline_input_box(). */
-vox_pipeline *vox_pipeline_new(const vox_chain *chain, const int64_t in[4], const vox_box *part,
+vox_pipeline *vox_pipeline_new(const vox_network *network, const int64_t in[4], const vox_box *part,
                                int64_t slab, int threads, vox_error *err);
 /* The part of the input that is needed. */
 vox_box vox_pipeline_input_box(const vox_pipeline *p);

@@ -1,11 +1,11 @@
-/* run.c - a chain over an array in memory: the first stage takes its planes from there, and the
+/* run.c - a network over an array in memory: the first stage takes its planes from there, and the
  * last one writes the result where it belongs. */
 #include "engine/pipeline.h"
 
 #include <string.h>
 
-vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5], float *y,
-                         int threads, vox_error *err) {
+vox_status vox_network_run(const vox_network *c, const float *x, const int64_t in[5], float *y,
+                           int threads, vox_error *err) {
     const int64_t *n = in + 1;
     int64_t count, out[4];
     for (int i = 0; i < 5; i++)
@@ -13,7 +13,7 @@ vox_status vox_chain_run(const vox_chain *c, const float *x, const int64_t in[5]
             return vox_fail(err, VOX_ERR_USAGE,
                             "shape[%d]=%lld: must be positive, and the whole fit memory", i,
                             (long long)in[i]);
-    vox_status status = vox_chain_shape(c, n, out, err);
+    vox_status status = vox_network_shape(c, n, out, err);
     if (status)
         return status;
     threads = vox_thread_count(threads);

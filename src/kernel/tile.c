@@ -508,7 +508,7 @@ static int64_t deep_count(int64_t block, int64_t columns) {
 }
 
 /* Time of a tap of a deep tile, in the unit of tap_cost and measured likewise: multiply-adds and
- * weights that stream from the second-level cache, unless loads or the latency of a chain of
+ * weights that stream from the second-level cache, unless loads or the latency of a network of
  * multiply-adds take longer. */
 static int64_t deep_tap_cost(int64_t columns, int64_t vectors) {
     return vox_max(5 * columns * vectors + 2 * vectors, vox_max(5 * (columns + vectors) + 10, 60));

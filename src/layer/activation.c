@@ -90,8 +90,8 @@ static const vox_layer_class activation_class = {
     .free = activation_free,
 };
 
-vox_status vox_chain_activation(vox_chain *chain, vox_activation kind, double parameter,
-                                vox_error *err) {
+vox_status vox_network_activation(vox_network *network, vox_activation kind, double parameter,
+                                  vox_error *err) {
     if (kind < VOX_ACT_RELU || kind > VOX_ACT_SOFTMAX || !isfinite(parameter))
         return vox_fail(err, VOX_ERR_USAGE, "activation: kind=%d, parameter=%g: not an activation",
                         (int)kind, parameter);
@@ -101,6 +101,6 @@ vox_status vox_chain_activation(vox_chain *chain, vox_activation kind, double pa
     a->base.class = &activation_class;
     a->kind = kind;
     a->parameter = (float)parameter;
-    vox_chain_append(chain, &a->base);
+    vox_network_append(network, &a->base);
     return VOX_OK;
 }

@@ -48,9 +48,10 @@ static const vox_layer_class batchnorm_class = {
     .free = batchnorm_free,
 };
 
-vox_status vox_chain_batchnorm3d(vox_chain *chain, int64_t channels, const float *running_mean,
-                                 const float *running_var, const float *weight, const float *bias,
-                                 double eps, vox_error *err) {
+vox_status vox_network_batchnorm3d(vox_network *network, int64_t channels,
+                                   const float *running_mean, const float *running_var,
+                                   const float *weight, const float *bias, double eps,
+                                   vox_error *err) {
     if (channels < 1 || !(eps >= 0) || !isfinite(eps))
         return vox_fail(
             err, VOX_ERR_USAGE,
@@ -84,6 +85,6 @@ vox_status vox_chain_batchnorm3d(vox_chain *chain, int64_t channels, const float
         b->alpha[c] = (float)alpha;
         b->beta[c] = (float)((bias ? bias[c] : 0.0) - running_mean[c] * alpha);
     }
-    vox_chain_append(chain, &b->base);
+    vox_network_append(network, &b->base);
     return VOX_OK;
 }

@@ -378,8 +378,8 @@ static vox_status check(const vox_conv3d *c, vox_error *err) {
     return VOX_OK;
 }
 
-vox_status vox_chain_conv3d(vox_chain *chain, const vox_conv3d *conv, const float *weight,
-                            const float *bias, vox_error *err) {
+vox_status vox_network_conv3d(vox_network *network, const vox_conv3d *conv, const float *weight,
+                              const float *bias, vox_error *err) {
     vox_status status = check(conv, err);
     if (status)
         return status;
@@ -404,6 +404,6 @@ vox_status vox_chain_conv3d(vox_chain *chain, const vox_conv3d *conv, const floa
     for (int64_t i = 0; i < count; i++)
         if (!isfinite(l->weight[i]))
             l->base.needs_zero_planes = true;
-    vox_chain_append(chain, &l->base);
+    vox_network_append(network, &l->base);
     return VOX_OK;
 }

@@ -2,8 +2,8 @@
  *
  * There are two kinds. A *window* layer (convolution, pooling) needs neighbours: it is handed
  * padded planes and computes whole output planes. A *row* layer (batch normalisation, activation)
- * changes the values of a row, all channels of it at once, in place. The engine turns a chain into
- * stages by this difference alone.
+ * changes the values of a row, all channels of it at once, in place. The engine turns a network
+ * into stages by this difference alone.
  */
 #ifndef VOX_LAYER_H
 #define VOX_LAYER_H
@@ -87,7 +87,7 @@ typedef struct vox_layer_class {
 /* The common head of every layer. */
 struct vox_layer {
     const vox_layer_class *class;
-    vox_layer *next;         /* in the chain */
+    vox_layer *next;         /* in the network */
     float fill;              /* window layers: the value of padding without a source */
     bool needs_zero_planes;  /* planes without a source must be given as planes of `fill` and not as
                                 NULL */
@@ -95,12 +95,12 @@ struct vox_layer {
     int64_t macs_per_output; /* multiply-adds of one output value */
 };
 
-struct vox_chain {
+struct vox_network {
     vox_layer *first, *last;
     int count;
 };
 
 /* Takes ownership of the layer. */
-void vox_chain_append(vox_chain *c, vox_layer *l);
+void vox_network_append(vox_network *c, vox_layer *l);
 
 #endif

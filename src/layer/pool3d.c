@@ -127,7 +127,7 @@ static void pool_free(vox_layer *l) {
 static const vox_layer_class max_class = POOL_CLASS("maxpool3d"),
                              average_class = POOL_CLASS("avgpool3d");
 
-vox_status vox_chain_pool3d(vox_chain *chain, const vox_pool3d *pool, vox_error *err) {
+vox_status vox_network_pool3d(vox_network *network, const vox_pool3d *pool, vox_error *err) {
     const char *name = pool->average ? "avgpool3d" : "maxpool3d";
     const int64_t cap = INT64_C(1) << 20;
     for (int i = 0; i < 3; i++) {
@@ -155,6 +155,6 @@ vox_status vox_chain_pool3d(vox_chain *chain, const vox_pool3d *pool, vox_error 
     l->base.fill = pool->average ? 0 : -INFINITY;
     l->base.macs_per_output = pool->kernel_size[0] * pool->kernel_size[1] * pool->kernel_size[2];
     l->pool = *pool;
-    vox_chain_append(chain, &l->base);
+    vox_network_append(network, &l->base);
     return VOX_OK;
 }

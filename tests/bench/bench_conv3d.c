@@ -4,8 +4,8 @@
  *
  * A problem is icN ocN kN sN pN dN gN in any order without blanks, then _DxHxW:
  * ic32oc64k3s2p1_64x64x64; three numbers as k3x5x5; what is left out is torch's default (ic1 oc1 k1
- * s1 p0 d1 g1). The layer is run through vox_chain_run on dense NCDHW arrays, bias included. It is
- * verified first, on voxels drawn at random, bit for bit against a naive sum of fused
+ * s1 p0 d1 g1). The layer is run through vox_network_run on dense NCDHW arrays, bias included. It
+ * is verified first, on voxels drawn at random, bit for bit against a naive sum of fused
  * multiply-adds; then timed: one run to warm up, and the median of many.
  *
  * GFLOP/s count two operations for each tap that meets a voxel, not for those that meet padding.
@@ -172,23 +172,24 @@ static bool bench(problem *p, int threads, int repeat, bool json, double peak, d
     enum { MOST = 1000 };
     double ms[MOST], total = 0;
     bool good = false;
-    vox_chain *chain = vox_chain_new(&err);
+    vox_network *network = vox_network_new(&err);
     p->x = random_values(product(p->in, 5));
     p->w = random_values(p->conv.out_channels * p->conv.in_channels / p->conv.groups *
                          product(p->conv.kernel_size, 3));
     p->b = random_values(p->conv.out_channels);
-    if (!chain || !p->x || !p->w || !p->b || vox_chain_conv3d(chain, &p->conv, p->w, p->b, &err) ||
-        vox_chain_shape(chain, p->in + 1, p->out + 1, &err))
+    if (!network || !p->x || !p->w || !p->b ||
+        vox_network_conv3d(network, &p->conv, p->w, p->b, &err) ||
+        vox_network_shape(network, p->in + 1, p->out + 1, &err))
         goto out;
     p->y = random_values(product(p->out, 5));
-    if (!p->y || vox_chain_run(chain, p->x, p->in, p->y, threads, &err) || !verify(p))
+    if (!p->y || vox_network_run(network, p->x, p->in, p->y, threads, &err) || !verify(p))
         goto out;
     p->flops = 2.0 * (double)(p->conv.in_channels / p->conv.groups * p->conv.out_channels) *
                real_taps(p, 0) * real_taps(p, 1) * real_taps(p, 2);
     int n = 0;
     while (n < MOST && (repeat ? n < repeat : n < 5 || total < 1000)) {
         double start = seconds_now();
-        if (vox_chain_run(chain, p->x, p->in, p->y, threads, &err))
+        if (vox_network_run(network, p->x, p->in, p->y, threads, &err))
             goto out;
         ms[n] = 1e3 * (seconds_now() - start);
         total += ms[n++];
@@ -213,7 +214,7 @@ static bool bench(problem *p, int threads, int repeat, bool json, double peak, d
 out:
     if (!good)
         fprintf(stderr, "bench_conv3d: %s: %s\n", p->text, err.message);
-    vox_chain_free(chain);
+    vox_network_free(network);
     free(p->x);
     free(p->w);
     free(p->b);

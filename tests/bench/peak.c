@@ -13,8 +13,8 @@ double seconds_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Sixteen independent chains hide the latency of four cycles on two ports. `volatile` inputs and a
- * used result keep the compiler from working it out. */
+/* Sixteen independent networks hide the latency of four cycles on two ports. `volatile` inputs and
+ * a used result keep the compiler from working it out. */
 enum { CHAINS = 16, ROUNDS = 200000 };
 
 #define PEAK_BODY(vec, splat, fmadd, first)                                                        \

@@ -18,7 +18,7 @@ enum {
     ONE_PLANE = 1 << 7
 };
 
-static vox_status add_layers(vox_chain *c, int filter, vox_error *err) {
+static vox_status add_layers(vox_network *c, int filter, vox_error *err) {
     static const float weight[54] = {1, -2, 3, 0.5F, 0.25F, -1}, bias[2] = {1, 2};
     vox_conv3d conv;
     vox_pool3d pool;
@@ -40,12 +40,12 @@ static vox_status add_layers(vox_chain *c, int filter, vox_error *err) {
         conv.kernel_size[0] = 1;
     }
     if (filter < 3) /* the last filter is pooling alone, for any number of channels */
-        status = vox_chain_conv3d(c, &conv, weight, bias, err);
+        status = vox_network_conv3d(c, &conv, weight, bias, err);
     if (!status && filter == 2)
-        status = vox_chain_activation(c, VOX_ACT_RELU, 0, err);
+        status = vox_network_activation(c, VOX_ACT_RELU, 0, err);
     pool.ceil_mode = true;
     if (!status && filter >= 2)
-        status = vox_chain_pool3d(c, &pool, err);
+        status = vox_network_pool3d(c, &pool, err);
     return status;
 }
 
@@ -71,12 +71,13 @@ static void filter(const char *path, int choice) {
     const vox_filter_options o = make_options(choice);
     vox_plan plan;
     vox_report report;
-    vox_chain *chain = vox_chain_new(&err);
-    fuzz_expect(chain && !add_layers(chain, choice & FILTERS, &err), "a chain of good layers");
+    vox_network *network = vox_network_new(&err);
+    fuzz_expect(network && !add_layers(network, choice & FILTERS, &err),
+                "a network of good layers");
     vox_input *in = vox_input_open(&path, 1, &err);
     if (!in)
         goto out;
-    vox_status status = vox_filter_plan(in, chain, "/dev/null", &o, &plan, &err);
+    vox_status status = vox_filter_plan(in, network, "/dev/null", &o, &plan, &err);
     if (status) {
         fuzz_expect_error(status, &err);
         goto out;
@@ -85,14 +86,14 @@ static void filter(const char *path, int choice) {
     /* What goes to disk is not capped; a plan that says how much is enough here. */
     if (plan.input_spool_bytes > FUZZ_SPOOL || plan.output_spool_bytes > FUZZ_SPOOL)
         goto out;
-    status = vox_filter(in, chain, "/dev/null", &o, &report, &err);
+    status = vox_filter(in, network, "/dev/null", &o, &report, &err);
     if (status)
         fuzz_expect_error(status, &err);
     else
         fuzz_expect(report.planned_bytes == plan.total_bytes, "a run holds what was planned");
 out:
     vox_input_free(in);
-    vox_chain_free(chain);
+    vox_network_free(network);
 }
 
 static void look(const char *path) {

@@ -55,14 +55,14 @@ static vox_status filter(const char *path, const char *output, vox_error *err) {
     o.threads = 1;
     o.force = true;
     vox_status status = VOX_ERR_INTERNAL;
-    vox_chain *chain = vox_chain_new(err);
-    vox_input *in = chain ? vox_input_open(&path, 1, err) : NULL;
-    if (in && !(status = vox_chain_conv3d(chain, &layer, &one, NULL, err)))
-        status = vox_filter(in, chain, output, &o, NULL, err);
+    vox_network *network = vox_network_new(err);
+    vox_input *in = network ? vox_input_open(&path, 1, err) : NULL;
+    if (in && !(status = vox_network_conv3d(network, &layer, &one, NULL, err)))
+        status = vox_filter(in, network, output, &o, NULL, err);
     else if (err->status)
         status = err->status;
     vox_input_free(in);
-    vox_chain_free(chain);
+    vox_network_free(network);
     return status;
 }
 

@@ -5,7 +5,7 @@
  * functions are its definition, oracle.py's Cases class writes it. For each case RESULTS gets int64
  * status, and then either int64 length and the message, or what the case asked for:
  *
- *   chain: int64 C, D, H, W of the output; double stride[3], origin[3]; float32 y [N, C, D, H, W]
+ *   network: int64 C, D, H, W of the output; double stride[3], origin[3]; float32 y [N, C, D, H, W]
  *   init:  float32 weight, float32 bias
  */
 #include "voxconv.h"
@@ -64,7 +64,7 @@ static float *read_floats(tape *t, int64_t count) {
     return v;
 }
 
-static vox_status read_conv(tape *t, vox_chain *chain, vox_error *err) {
+static vox_status read_conv(tape *t, vox_network *network, vox_error *err) {
     vox_conv3d c;
     vox_conv3d_defaults(&c);
     c.in_channels = read_int(t);
@@ -82,13 +82,14 @@ static vox_status read_conv(tape *t, vox_chain *chain, vox_error *err) {
     int64_t group = c.groups > 0 ? c.in_channels / c.groups : 0;
     float *weight = read_floats(t, c.out_channels * group * taps);
     float *bias = has_bias ? read_floats(t, c.out_channels) : NULL;
-    vox_status status = t->bad ? VOX_ERR_INTERNAL : vox_chain_conv3d(chain, &c, weight, bias, err);
+    vox_status status =
+        t->bad ? VOX_ERR_INTERNAL : vox_network_conv3d(network, &c, weight, bias, err);
     free(bias);
     free(weight);
     return status;
 }
 
-static vox_status read_batchnorm(tape *t, vox_chain *chain, vox_error *err) {
+static vox_status read_batchnorm(tape *t, vox_network *network, vox_error *err) {
     int64_t channels = read_int(t);
     bool has_weight = read_int(t) != 0, has_bias = read_int(t) != 0;
     double eps = read_double(t);
@@ -97,7 +98,7 @@ static vox_status read_batchnorm(tape *t, vox_chain *chain, vox_error *err) {
     float *bias = has_bias ? read_floats(t, channels) : NULL;
     vox_status status =
         t->bad ? VOX_ERR_INTERNAL
-               : vox_chain_batchnorm3d(chain, channels, mean, var, weight, bias, eps, err);
+               : vox_network_batchnorm3d(network, channels, mean, var, weight, bias, eps, err);
     free(bias);
     free(weight);
     free(var);
@@ -105,12 +106,12 @@ static vox_status read_batchnorm(tape *t, vox_chain *chain, vox_error *err) {
     return status;
 }
 
-static vox_status read_activation(tape *t, vox_chain *chain, vox_error *err) {
+static vox_status read_activation(tape *t, vox_network *network, vox_error *err) {
     vox_activation kind = (vox_activation)read_int(t);
-    return vox_chain_activation(chain, kind, read_double(t), err);
+    return vox_network_activation(network, kind, read_double(t), err);
 }
 
-static vox_status read_pool(tape *t, vox_chain *chain, vox_error *err) {
+static vox_status read_pool(tape *t, vox_network *network, vox_error *err) {
     vox_pool3d p;
     vox_pool3d_defaults(&p);
     p.average = read_int(t) != 0;
@@ -120,20 +121,20 @@ static vox_status read_pool(tape *t, vox_chain *chain, vox_error *err) {
     read_triple(t, p.dilation);
     p.ceil_mode = read_int(t) != 0;
     p.count_include_pad = read_int(t) != 0;
-    return vox_chain_pool3d(chain, &p, err);
+    return vox_network_pool3d(network, &p, err);
 }
 
 /* Reads a layer to its end, also where it is refused, so that the next case is found. */
-static vox_status read_layer(tape *t, vox_chain *chain, vox_error *err) {
+static vox_status read_layer(tape *t, vox_network *network, vox_error *err) {
     switch (read_int(t)) {
     case LAYER_CONV:
-        return read_conv(t, chain, err);
+        return read_conv(t, network, err);
     case LAYER_BATCHNORM:
-        return read_batchnorm(t, chain, err);
+        return read_batchnorm(t, network, err);
     case LAYER_ACTIVATION:
-        return read_activation(t, chain, err);
+        return read_activation(t, network, err);
     case LAYER_POOL:
-        return read_pool(t, chain, err);
+        return read_pool(t, network, err);
     }
     t->bad = true;
     return VOX_ERR_INTERNAL;
@@ -145,20 +146,20 @@ static void write_failure(FILE *out, vox_status status, const char *message) {
     fwrite(message, 1, strlen(message), out);
 }
 
-static vox_status run(const vox_chain *chain, const int64_t in[5], const float *x, int threads,
+static vox_status run(const vox_network *network, const int64_t in[5], const float *x, int threads,
                       FILE *out, vox_error *err) {
     int64_t shape[4];
     double stride[3], origin[3];
-    vox_status status = vox_chain_shape(chain, in + 1, shape, err);
+    vox_status status = vox_network_shape(network, in + 1, shape, err);
     if (status == VOX_OK)
-        status = vox_chain_geometry(chain, in + 1, stride, origin, err);
+        status = vox_network_geometry(network, in + 1, stride, origin, err);
     if (status != VOX_OK)
         return status;
     int64_t count = in[0] * shape[0] * shape[1] * shape[2] * shape[3];
     float *y = malloc((size_t)count * sizeof *y);
     if (!y)
         return VOX_ERR_RESOURCE;
-    status = vox_chain_run(chain, x, in, y, threads, err);
+    status = vox_network_run(network, x, in, y, threads, err);
     if (status == VOX_OK) {
         const int64_t done = VOX_OK;
         fwrite(&done, sizeof done, 1, out);
@@ -171,24 +172,24 @@ static vox_status run(const vox_chain *chain, const int64_t in[5], const float *
     return status;
 }
 
-static void run_chain(tape *t, int threads, FILE *out) {
+static void run_network(tape *t, int threads, FILE *out) {
     vox_error err = {VOX_OK, ""};
     int64_t in[5];
     take(t, in, sizeof in);
     int64_t layers = read_int(t), refused = VOX_OK;
-    vox_chain *chain = vox_chain_new(&err);
-    for (int64_t i = 0; i < layers && chain && !t->bad; i++) {
-        vox_status status = read_layer(t, chain, refused == VOX_OK ? &err : NULL);
+    vox_network *network = vox_network_new(&err);
+    for (int64_t i = 0; i < layers && network && !t->bad; i++) {
+        vox_status status = read_layer(t, network, refused == VOX_OK ? &err : NULL);
         if (refused == VOX_OK)
             refused = status;
     }
     float *x = read_floats(t, in[0] * in[1] * in[2] * in[3] * in[4]);
     if (!t->bad && refused == VOX_OK)
-        refused = run(chain, in, x, threads, out, &err);
+        refused = run(network, in, x, threads, out, &err);
     if (refused != VOX_OK)
         write_failure(out, (vox_status)refused, err.message);
     free(x);
-    vox_chain_free(chain);
+    vox_network_free(network);
 }
 
 static void run_init(tape *t, FILE *out) {
@@ -252,7 +253,7 @@ int main(int argc, char **argv) {
         if (read_int(&t) == CASE_INIT)
             run_init(&t, out);
         else
-            run_chain(&t, 1 + i % 2, out);
+            run_network(&t, 1 + i % 2, out);
     }
     free(data);
     if (fclose(out) != 0 || t.bad) {

@@ -42,7 +42,7 @@ static bool nothing_left(void) {
     return nothing;
 }
 
-static vox_status run_case(const abort_case *c, const vox_chain *chain, int threads) {
+static vox_status run_case(const abort_case *c, const vox_network *network, int threads) {
     const char *in = c->gzip_in ? "volume.nii.gz" : "volume.nii";
     feeder f;
     collector r;
@@ -59,7 +59,7 @@ static vox_status run_case(const abort_case *c, const vox_chain *chain, int thre
     if (!c->out)
         collector_start(&r, "out.fifo", c->collected);
     vox_status status =
-        filter_file(c->fed > 0 ? "in.fifo" : in, chain, c->out ? c->out : "out.fifo", &o);
+        filter_file(c->fed > 0 ? "in.fifo" : in, network, c->out ? c->out : "out.fifo", &o);
     if (!c->out) {
         collector_end(&r);
         bytes_free(&r.got);
@@ -85,7 +85,7 @@ static void run_unread(bool gzip, double fed) {
 }
 
 /* A gzip file with one byte changed in its middle: found by its checksum at the latest. */
-static void run_damaged(const vox_chain *chain, int threads) {
+static void run_damaged(const vox_network *network, int threads) {
     bytes data = {0};
     vox_filter_options o;
     vox_filter_defaults(&o);
@@ -96,12 +96,12 @@ static void run_damaged(const vox_chain *chain, int threads) {
     if (!file || fwrite(data.data, 1, data.count, file) != data.count || fclose(file))
         give_up("damaged.nii.gz");
     bytes_free(&data);
-    vox_status status = filter_file("damaged.nii.gz", chain, "left/o.nii.gz", &o);
+    vox_status status = filter_file("damaged.nii.gz", network, "left/o.nii.gz", &o);
     ran(status == VOX_ERR_INPUT && nothing_left(), "aborts: damaged gzip, %d threads", threads);
 }
 
 /* The disk ends midway: a limit of the file's size stands for it. */
-static void run_short_disk(const vox_chain *chain, const char *out, int threads) {
+static void run_short_disk(const vox_network *network, const char *out, int threads) {
     struct rlimit before, now;
     vox_filter_options o;
     vox_filter_defaults(&o);
@@ -112,7 +112,7 @@ static void run_short_disk(const vox_chain *chain, const char *out, int threads)
     now.rlim_cur = FILE_LIMIT;
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &now);
-    vox_status status = filter_file("volume.nii.gz", chain, out, &o);
+    vox_status status = filter_file("volume.nii.gz", network, out, &o);
     setrlimit(RLIMIT_FSIZE, &before);
     ran(status == VOX_ERR_OUTPUT && nothing_left(), "aborts: no room for %s, %d threads", out,
         threads);
@@ -120,23 +120,23 @@ static void run_short_disk(const vox_chain *chain, const char *out, int threads)
 
 void run_aborts(bool long_form) {
     static const int short_threads[] = {1, 3, 0}, long_threads[] = {1, 2, 3, 5, 8, 0};
-    vox_chain *chain = small_chain(1, 1);
+    vox_network *network = small_network(1, 1);
     empty_folder("left");
     make_fifo("in.fifo");
     make_fifo("out.fifo");
     for (const int *t = long_form ? long_threads : short_threads; *t; t++) {
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-            vox_status status = run_case(&cases[i], chain, *t);
+            vox_status status = run_case(&cases[i], network, *t);
             ran(status == cases[i].want && nothing_left(), "aborts: %s, %d threads: status %d",
                 cases[i].name, *t, (int)status);
         }
-        run_damaged(chain, *t);
-        run_short_disk(chain, "left/o.nii", *t);
-        run_short_disk(chain, "left/o.nii.gz", *t);
+        run_damaged(network, *t);
+        run_short_disk(network, "left/o.nii", *t);
+        run_short_disk(network, "left/o.nii.gz", *t);
     }
     for (int i = 0; i < (long_form ? 8 : 2); i++) {
         run_unread(i % 2, 0.01);
         run_unread(i % 2, 1);
     }
-    vox_chain_free(chain);
+    vox_network_free(network);
 }

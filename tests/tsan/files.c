@@ -100,7 +100,8 @@ static bool is_piped(const file_case *c) {
 }
 
 /* Runs the case as it is described and leaves what it wrote in `got`. */
-static vox_status run_case(const file_case *c, const vox_chain *chain, int threads, bytes *got) {
+static vox_status run_case(const file_case *c, const vox_network *network, int threads,
+                           bytes *got) {
     char in[64], out[64];
     feeder f;
     collector r;
@@ -121,7 +122,7 @@ static vox_status run_case(const file_case *c, const vox_chain *chain, int threa
         make_fifo(out);
         collector_start(&r, out, SIZE_MAX);
     }
-    vox_status status = filter_file(is_piped(c) ? "in.fifo" : in, chain, out, &o);
+    vox_status status = filter_file(is_piped(c) ? "in.fifo" : in, network, out, &o);
     if (is_piped(c))
         feeder_end(&f);
     if (c->out_pipe) { /* as bytes_of_folder has it */
@@ -137,24 +138,25 @@ static vox_status run_case(const file_case *c, const vox_chain *chain, int threa
 
 static void run_file_case(const file_case *c, const int *threads) {
     char out[64];
-    vox_chain *chain = small_chain(c->time == VOX_TIME_CHANNELS ? FRAMES : 1, c->out_channels);
+    vox_network *network =
+        small_network(c->time == VOX_TIME_CHANNELS ? FRAMES : 1, c->out_channels);
     bytes want = {0};
     vox_filter_options o = options_of(c, 1);
     o.slab_planes = 1;
     empty_folder("want");
     snprintf(out, sizeof out, "want/%s", c->out);
-    if (filter_file(c->frames ? "frames.nii" : "volume.nii", chain, out, &o))
+    if (filter_file(c->frames ? "frames.nii" : "volume.nii", network, out, &o))
         give_up(c->name);
     bytes_of_folder("want", &want);
     for (; *threads; threads++) {
         bytes got = {0};
-        vox_status status = run_case(c, chain, *threads, &got);
+        vox_status status = run_case(c, network, *threads, &got);
         ran(status == VOX_OK && bytes_equal(&got, &want), "files: %s, %d threads", c->name,
             *threads);
         bytes_free(&got);
     }
     bytes_free(&want);
-    vox_chain_free(chain);
+    vox_network_free(network);
 }
 
 void run_files(bool long_form) {

@@ -34,7 +34,7 @@ static void use_chains(user *u) {
 static void use_files(user *u) {
     const char *in = u->number % 2 ? "frames.nii.gz" : "frames.nii";
     char out[64];
-    vox_chain *chain = small_chain(1, OUT_CHANNELS);
+    vox_network *network = small_network(1, OUT_CHANNELS);
     vox_filter_options o;
     vox_filter_defaults(&o);
     o.threads = u->threads;
@@ -43,10 +43,10 @@ static void use_files(user *u) {
     o.force = true;
     o.max_memory = INT64_C(1) << 30; /* not what is available: that is asked, too, but changes */
     snprintf(out, sizeof out, "users/%d.nii%s", u->number, u->number % 3 ? ".gz" : "");
-    vox_status status = filter_file(in, chain, out, &o);
+    vox_status status = filter_file(in, network, out, &o);
     bytes_add(&u->trace, &status, sizeof status);
     bytes_of_file(out, &u->trace);
-    vox_chain_free(chain);
+    vox_network_free(network);
     vox_statistics s;
     vox_input *input = vox_input_open(&in, 1, NULL);
     memset(&s, 0, sizeof s);

@@ -1,5 +1,5 @@
-/* layers.c - random chains over arrays in memory: every number of threads gives the bytes that one
- * thread gives with the portable instruction set. */
+/* layers.c - random networks over arrays in memory: every number of threads gives the bytes that
+ * one thread gives with the portable instruction set. */
 #include "tsan/scenarios.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 enum { MOST_VALUES = 300000, MOST_LAYERS = 4 };
 
-static vox_status add_conv(vox_chain *chain, dice *d, int64_t channels) {
+static vox_status add_conv(vox_network *network, dice *d, int64_t channels) {
     vox_conv3d c;
     vox_conv3d_defaults(&c);
     c.groups = dice_between(d, 0, 2) || channels % 2 ? 1 : channels;
@@ -25,13 +25,13 @@ static vox_status add_conv(vox_chain *chain, dice *d, int64_t channels) {
         taps *= c.kernel_size[i];
     }
     float *w = dice_values(d, taps * c.out_channels), *b = dice_values(d, c.out_channels);
-    vox_status status = vox_chain_conv3d(chain, &c, w, b, NULL);
+    vox_status status = vox_network_conv3d(network, &c, w, b, NULL);
     free(w);
     free(b);
     return status;
 }
 
-static vox_status add_pool(vox_chain *chain, dice *d) {
+static vox_status add_pool(vox_network *network, dice *d) {
     vox_pool3d p;
     vox_pool3d_defaults(&p);
     p.average = dice_between(d, 0, 1);
@@ -40,15 +40,15 @@ static vox_status add_pool(vox_chain *chain, dice *d) {
         p.stride[i] = dice_between(d, 1, 2);
         p.padding[i] = dice_between(d, 0, p.kernel_size[i] / 2);
     }
-    return vox_chain_pool3d(chain, &p, NULL);
+    return vox_network_pool3d(network, &p, NULL);
 }
 
-static vox_status add_batchnorm(vox_chain *chain, dice *d, int64_t channels) {
+static vox_status add_batchnorm(vox_network *network, dice *d, int64_t channels) {
     float *mean = dice_values(d, channels), *variance = dice_values(d, channels);
     for (int64_t i = 0; i < channels; i++)
         variance[i] += 1.5f;
     vox_status status =
-        vox_chain_batchnorm3d(chain, channels, mean, variance, NULL, NULL, 1e-5, NULL);
+        vox_network_batchnorm3d(network, channels, mean, variance, NULL, NULL, 1e-5, NULL);
     free(mean);
     free(variance);
     return status;
@@ -58,12 +58,12 @@ static vox_status add_batchnorm(vox_chain *chain, dice *d, int64_t channels) {
 static bool add_layer(layers *l, dice *d, int64_t shape[4]) {
     const int kind = (int)dice_between(d, 0, 5);
     vox_status status =
-        kind == 0   ? add_pool(l->chain, d)
-        : kind == 1 ? add_batchnorm(l->chain, d, shape[0])
+        kind == 0   ? add_pool(l->network, d)
+        : kind == 1 ? add_batchnorm(l->network, d, shape[0])
         : kind == 2
-            ? vox_chain_activation(l->chain, (vox_activation)dice_between(d, 0, 5), 0.1, NULL)
-            : add_conv(l->chain, d, shape[0]);
-    return !status && !vox_chain_shape(l->chain, l->in + 1, shape, NULL) &&
+            ? vox_network_activation(l->network, (vox_activation)dice_between(d, 0, 5), 0.1, NULL)
+            : add_conv(l->network, d, shape[0]);
+    return !status && !vox_network_shape(l->network, l->in + 1, shape, NULL) &&
            shape[0] * shape[1] * shape[2] * shape[3] <= MOST_VALUES;
 }
 
@@ -74,10 +74,10 @@ static bool try_layers(layers *l, dice *d) {
     int64_t shape[4];
     memcpy(l->in, in, sizeof in);
     memcpy(shape, in + 1, sizeof shape);
-    l->chain = vox_chain_new(NULL);
+    l->network = vox_network_new(NULL);
     for (int i = 0; i < count; i++)
         if (!add_layer(l, d, shape)) {
-            vox_chain_free(l->chain);
+            vox_network_free(l->network);
             return false;
         }
     l->out_count = in[0] * shape[0] * shape[1] * shape[2] * shape[3];
@@ -94,14 +94,14 @@ layers layers_new(uint64_t seed) {
 }
 
 void layers_free(layers *l) {
-    vox_chain_free(l->chain);
+    vox_network_free(l->network);
     free(l->x);
 }
 
 float *layers_run(const layers *l, int threads) {
     vox_error err = {0};
     float *y = get_memory(l->out_count * (int64_t)sizeof *y);
-    if (vox_chain_run(l->chain, l->x, l->in, y, threads, &err))
+    if (vox_network_run(l->network, l->x, l->in, y, threads, &err))
         give_up(err.message);
     return y;
 }

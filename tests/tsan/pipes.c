@@ -81,7 +81,7 @@ static void count_progress(void *user, const vox_progress *progress) {
     *(int64_t *)user += progress->done;
 }
 
-vox_status filter_file(const char *in, const vox_chain *chain, const char *out,
+vox_status filter_file(const char *in, const vox_network *network, const char *out,
                        const vox_filter_options *o) {
     int64_t seen = 0;
     vox_filter_options options = *o;
@@ -89,7 +89,7 @@ vox_status filter_file(const char *in, const vox_chain *chain, const char *out,
     options.user = &seen;
     vox_error err = {0};
     vox_input *input = vox_input_open(&in, 1, &err);
-    vox_status status = input ? vox_filter(input, chain, out, &options, NULL, &err) : err.status;
+    vox_status status = input ? vox_filter(input, network, out, &options, NULL, &err) : err.status;
     vox_input_free(input);
     return status;
 }

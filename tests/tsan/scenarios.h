@@ -20,9 +20,9 @@ float *dice_values(dice *d, int64_t count);
 /* One scenario: `ran` counts it and prints its name where `ok` is false. */
 void ran(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A random chain of one to four layers with its input, reproducible from `seed`. */
+/* A random network of one to four layers with its input, reproducible from `seed`. */
 typedef struct layers {
-    vox_chain *chain;
+    vox_network *network;
     int64_t in[5], out_count;
     float *x;
 } layers;
@@ -48,7 +48,7 @@ void empty_folder(const char *path);
 /* A float32 NIfTI-1 file of smooth noise, plain and with .gz; frames > 1 makes it 4-D. */
 void write_volume(const char *path, int width, int height, int depth, int frames);
 /* conv3d 3x3x3 with padding 1 from `in` to `out` channels, then ReLU. */
-vox_chain *small_chain(int in, int out);
+vox_network *small_network(int in, int out);
 
 /* ---- Pipes: threads at the other end of a fifo ---- */
 
@@ -81,7 +81,7 @@ void make_fifo(const char *path);
 
 /* Opens, filters, frees. The progress is counted by the calling thread without a lock: it has to be
  * the one that reports. */
-vox_status filter_file(const char *in, const vox_chain *chain, const char *out,
+vox_status filter_file(const char *in, const vox_network *network, const char *out,
                        const vox_filter_options *o);
 
 /* The scenarios, a file each. `long_form` runs more of them. */

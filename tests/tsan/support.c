@@ -132,7 +132,7 @@ void write_volume(const char *path, int width, int height, int depth, int frames
     free(v);
 }
 
-vox_chain *small_chain(int in, int out) {
+vox_network *small_network(int in, int out) {
     vox_conv3d c;
     vox_conv3d_defaults(&c);
     c.in_channels = in;
@@ -143,11 +143,11 @@ vox_chain *small_chain(int in, int out) {
     }
     dice d = dice_new((uint64_t)(in * 100 + out));
     float *w = dice_values(&d, (int64_t)27 * in * out), *b = dice_values(&d, out);
-    vox_chain *chain = vox_chain_new(NULL);
-    if (!chain || vox_chain_conv3d(chain, &c, w, b, NULL) ||
-        vox_chain_activation(chain, VOX_ACT_RELU, 0, NULL))
-        give_up("small_chain");
+    vox_network *network = vox_network_new(NULL);
+    if (!network || vox_network_conv3d(network, &c, w, b, NULL) ||
+        vox_network_activation(network, VOX_ACT_RELU, 0, NULL))
+        give_up("small_network");
     free(w);
     free(b);
-    return chain;
+    return network;
 }

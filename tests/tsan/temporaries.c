@@ -40,21 +40,21 @@ static vox_filter_options frame_by_frame(int threads) {
 static void *write_files(void *argument) {
     writer *w = argument;
     char out[64];
-    vox_chain *chain = small_chain(1, 1);
+    vox_network *network = small_network(1, 1);
     const vox_filter_options o = frame_by_frame(2);
     w->good = true;
     snprintf(out, sizeof out, "kept/%d.nii.gz", w->number);
     for (int i = 0; i < w->rounds && w->good; i++) {
         bytes got = {0};
         unlink(out);
-        vox_status status = filter_file("frames.nii", chain, out, &o);
+        vox_status status = filter_file("frames.nii", network, out, &o);
         if (status == VOX_OK)
             bytes_of_file(out, &got);
         w->good = status == VOX_OK ? bytes_equal(&got, w->want)
                                    : status == VOX_ERR_OUTPUT && access(out, F_OK) != 0;
         bytes_free(&got);
     }
-    vox_chain_free(chain);
+    vox_network_free(network);
     return NULL;
 }
 
@@ -111,10 +111,10 @@ static void run_removal(const char *name, void *(*disturb)(void *), int rounds, 
 void run_temporaries(bool long_form) {
     bytes want = {0};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    vox_chain *chain = small_chain(1, 1);
+    vox_network *network = small_network(1, 1);
     const vox_filter_options o = frame_by_frame(1);
     empty_folder("kept");
-    if (filter_file("frames.nii", chain, "kept/want.nii.gz", &o))
+    if (filter_file("frames.nii", network, "kept/want.nii.gz", &o))
         give_up("temporaries");
     bytes_of_file("kept/want.nii.gz", &want);
     sigaction(SIGUSR1, &action, NULL);
@@ -123,5 +123,5 @@ void run_temporaries(bool long_form) {
         run_removal("a signal", send_signals, long_form ? 20 : 5, &want);
     }
     bytes_free(&want);
-    vox_chain_free(chain);
+    vox_network_free(network);
 }

@@ -71,12 +71,13 @@ void conv_case_free(conv_case *c) {
     free(c->b);
 }
 
-vox_chain *conv_case_chain(const conv_case *c) {
+vox_network *conv_case_network(const conv_case *c) {
     vox_error err = {0};
-    vox_chain *chain = vox_chain_new(&err);
-    cr_assert_not_null(chain);
-    cr_assert_eq(vox_chain_conv3d(chain, &c->conv, c->w, c->b, &err), VOX_OK, "%s", err.message);
-    return chain;
+    vox_network *network = vox_network_new(&err);
+    cr_assert_not_null(network);
+    cr_assert_eq(vox_network_conv3d(network, &c->conv, c->w, c->b, &err), VOX_OK, "%s",
+                 err.message);
+    return network;
 }
 
 struct criterion_test_params isa_params(void) {

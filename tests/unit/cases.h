@@ -19,8 +19,8 @@ typedef struct conv_case {
 } conv_case;
 conv_case conv_case_new(uint64_t seed);
 void conv_case_free(conv_case *c);
-/* A chain of this one layer. */
-vox_chain *conv_case_chain(const conv_case *c);
+/* A network of this one layer. */
+vox_network *conv_case_network(const conv_case *c);
 
 /* One parameter per instruction set that the machine has. */
 typedef struct isa_name {

@@ -49,17 +49,17 @@ static void push_all(vox_pipeline *p, const float *x, const int64_t in[4], int64
 }
 
 /* conv, batch normalisation, activation, pooling, and a second convolution of another case. */
-static vox_chain *long_chain(const conv_case *c, uint64_t seed) {
+static vox_network *long_network(const conv_case *c, uint64_t seed) {
     dice d = dice_new(seed + 1000);
-    vox_chain *chain = conv_case_chain(c);
+    vox_network *network = conv_case_network(c);
     int64_t channels = c->conv.out_channels;
     float *values = random_values(&d, 2 * channels);
     for (int64_t i = 0; i < channels; i++)
         values[i] = 1 + values[i] / 2;
-    cr_assert_eq(
-        vox_chain_batchnorm3d(chain, channels, values + channels, values, NULL, NULL, 1e-5, NULL),
-        VOX_OK);
-    cr_assert_eq(vox_chain_activation(chain, VOX_ACT_ELU, 1, NULL), VOX_OK);
+    cr_assert_eq(vox_network_batchnorm3d(network, channels, values + channels, values, NULL, NULL,
+                                         1e-5, NULL),
+                 VOX_OK);
+    cr_assert_eq(vox_network_activation(network, VOX_ACT_ELU, 1, NULL), VOX_OK);
     free(values);
     vox_pool3d p;
     vox_pool3d_defaults(&p);
@@ -69,7 +69,7 @@ static vox_chain *long_chain(const conv_case *c, uint64_t seed) {
         p.stride[i] = dice_between(&d, 1, 3);
         p.kernel_size[i] = c->out[2 + i] < 2 ? 1 : 2;
     }
-    cr_assert_eq(vox_chain_pool3d(chain, &p, NULL), VOX_OK);
+    cr_assert_eq(vox_network_pool3d(network, &p, NULL), VOX_OK);
     vox_conv3d second;
     vox_conv3d_defaults(&second);
     second.in_channels = channels;
@@ -79,26 +79,26 @@ static vox_chain *long_chain(const conv_case *c, uint64_t seed) {
     for (int i = 0; i < 3; i++)
         second.kernel_size[i] = dice_between(&d, 1, 5);
     float *w = random_values(&d, 3 * channels * product(second.kernel_size, 3));
-    cr_assert_eq(vox_chain_conv3d(chain, &second, w, NULL, NULL), VOX_OK);
+    cr_assert_eq(vox_network_conv3d(network, &second, w, NULL, NULL), VOX_OK);
     free(w);
-    return chain;
+    return network;
 }
 
 Test(engine, every_slab_and_thread_count_gives_the_same_bits) {
     for (uint64_t seed = 0; seed < 80; seed++) {
         conv_case c = conv_case_new(seed);
         const int64_t *in = c.in + 1;
-        vox_chain *chain = seed % 2 ? conv_case_chain(&c) : long_chain(&c, seed);
+        vox_network *network = seed % 2 ? conv_case_network(&c) : long_network(&c, seed);
         int64_t shape[4];
         vox_error err = {0};
-        cr_assert_eq(vox_chain_shape(chain, in, shape, &err), VOX_OK, "%s", err.message);
+        cr_assert_eq(vox_network_shape(network, in, shape, &err), VOX_OK, "%s", err.message);
         int64_t n = product(shape, 4);
         float *whole = NULL;
         const int64_t slabs[] = {in[1], 1, 2, 7};
         for (int i = 0; i < 4; i++) {
             collector to = {.y = calloc((size_t)n, sizeof(float))};
             memcpy(to.shape, shape, sizeof shape);
-            vox_pipeline *p = vox_pipeline_new(chain, in, NULL, slabs[i], 1 + i, &err);
+            vox_pipeline *p = vox_pipeline_new(network, in, NULL, slabs[i], 1 + i, &err);
             cr_assert_not_null(p, "%s", err.message);
             cr_assert_eq(vox_pipeline_start(p, collect, &to, &err), VOX_OK, "%s", err.message);
             for (int frame = 0; frame < 2;
@@ -117,13 +117,13 @@ Test(engine, every_slab_and_thread_count_gives_the_same_bits) {
                 free(to.y);
         }
         free(whole);
-        vox_chain_free(chain);
+        vox_network_free(network);
         conv_case_free(&c);
     }
 }
 
 /* One part of the output, whose (C, D, H, W) are `shape`, against the same part of the whole. */
-static void compare_part(const vox_chain *chain, const conv_case *c, const int64_t shape[4],
+static void compare_part(const vox_network *network, const conv_case *c, const int64_t shape[4],
                          const float *whole, const vox_box *part, int64_t slab, int threads,
                          const char *what) {
     const int64_t n[4] = {shape[0], part->to[0] - part->from[0], part->to[1] - part->from[1],
@@ -131,7 +131,7 @@ static void compare_part(const vox_chain *chain, const conv_case *c, const int64
     vox_error err = {0};
     collector to = {.y = malloc((size_t)product(n, 4) * sizeof(float))};
     memcpy(to.shape, n, sizeof n);
-    vox_pipeline *p = vox_pipeline_new(chain, c->in + 1, part, slab, threads, &err);
+    vox_pipeline *p = vox_pipeline_new(network, c->in + 1, part, slab, threads, &err);
     cr_assert_not_null(p, "%s: %s", what, err.message);
     cr_assert_eq(vox_pipeline_start(p, collect, &to, &err), VOX_OK, "%s", err.message);
     push_all(p, c->x, c->in + 1, slab);
@@ -170,22 +170,22 @@ ParameterizedTest(isa_name *isa, engine, parts_are_those_of_the_whole, .timeout 
     cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
     for (uint64_t seed = 0; seed < 200; seed++) {
         conv_case c = conv_case_new(seed);
-        vox_chain *chain = seed % 3 ? conv_case_chain(&c) : long_chain(&c, seed);
+        vox_network *network = seed % 3 ? conv_case_network(&c) : long_network(&c, seed);
         dice d = dice_new(seed + 5000);
         int64_t shape[4];
-        cr_assert_eq(vox_chain_shape(chain, c.in + 1, shape, &err), VOX_OK, "%s", err.message);
+        cr_assert_eq(vox_network_shape(network, c.in + 1, shape, &err), VOX_OK, "%s", err.message);
         c.in[0] = 1;
         float *whole = malloc((size_t)product(shape, 4) * sizeof *whole);
-        cr_assert_eq(vox_chain_run(chain, c.x, c.in, whole, 2, &err), VOX_OK);
+        cr_assert_eq(vox_network_run(network, c.x, c.in, whole, 2, &err), VOX_OK);
         for (int i = 0; i < 4; i++) {
             const vox_box part = random_part(&d, shape);
             char what[64];
             snprintf(what, sizeof what, "%s, seed %d, part %d", isa->text, (int)seed, i);
-            compare_part(chain, &c, shape, whole, &part, dice_between(&d, 1, 5),
+            compare_part(network, &c, shape, whole, &part, dice_between(&d, 1, 5),
                          (int)dice_between(&d, 1, 3), what);
         }
         free(whole);
-        vox_chain_free(chain);
+        vox_network_free(network);
         conv_case_free(&c);
     }
 }
@@ -206,17 +206,17 @@ Test(engine, a_convolution_holds_kernel_size_planes) {
         conv.padding_before[i] = conv.padding_after[i] = 1;
     }
     const float w[27] = {0};
-    vox_chain *chain = vox_chain_new(NULL);
-    cr_assert_eq(vox_chain_conv3d(chain, &conv, w, NULL, NULL), VOX_OK);
+    vox_network *network = vox_network_new(NULL);
+    cr_assert_eq(vox_network_conv3d(network, &conv, w, NULL, NULL), VOX_OK);
     const int64_t in[4] = {1, 1000, 512, 512};
-    vox_pipeline *p = vox_pipeline_new(chain, in, NULL, 1, 1, NULL);
+    vox_pipeline *p = vox_pipeline_new(network, in, NULL, 1, 1, NULL);
     int64_t bytes = 0;
     vox_pipeline_memory(p, add, &bytes);
     const int64_t plane = 512 * 512 * 4;
     cr_assert_geq(bytes, 4 * plane);
     cr_assert_leq(bytes, 4 * plane + 4 * plane / 8);
     vox_pipeline_free(p);
-    vox_chain_free(chain);
+    vox_network_free(network);
 }
 
 static vox_status refuse(void *user, int64_t d, int64_t count, const vox_planes *planes,
@@ -226,10 +226,10 @@ static vox_status refuse(void *user, int64_t d, int64_t count, const vox_planes 
 }
 
 Test(engine, a_failing_sink_stops_the_push) {
-    vox_chain *chain = vox_chain_new(NULL);
+    vox_network *network = vox_network_new(NULL);
     const int64_t in[4] = {1, 5, 2, 2};
     const float x[20] = {0};
-    vox_pipeline *p = vox_pipeline_new(chain, in, NULL, 1, 1, NULL);
+    vox_pipeline *p = vox_pipeline_new(network, in, NULL, 1, 1, NULL);
     cr_assert_eq(vox_pipeline_start(p, refuse, NULL, NULL), VOX_OK);
     vox_error err = {0};
     vox_status status = VOX_OK;
@@ -243,7 +243,7 @@ Test(engine, a_failing_sink_stops_the_push) {
     cr_assert_eq(pushed, 3);
     cr_assert_str_eq(err.message, "plane 2: no room");
     vox_pipeline_free(p);
-    vox_chain_free(chain);
+    vox_network_free(network);
 }
 
 /* A plane of padding is zeros to its last column, whatever its memory held before: with an infinite
@@ -261,15 +261,15 @@ Test(engine, planes_of_padding_are_zeros_to_the_end) {
     for (int64_t i = 0; i < count; i++)
         x[i] = 1;
     for (int run = 0; run < 3; run++) { /* later runs find the memory of earlier ones */
-        vox_chain *chain = vox_chain_new(NULL);
-        cr_assert_eq(vox_chain_conv3d(chain, &conv, weight, NULL, NULL), VOX_OK);
+        vox_network *network = vox_network_new(NULL);
+        cr_assert_eq(vox_network_conv3d(network, &conv, weight, NULL, NULL), VOX_OK);
         void *dirt = malloc(1 << 16);
         memset(dirt, 0x42, 1 << 16);
         free(dirt);
-        cr_assert_eq(vox_chain_run(chain, x, in, y, 1, NULL), VOX_OK);
+        cr_assert_eq(vox_network_run(network, x, in, y, 1, NULL), VOX_OK);
         for (int64_t i = 0; i < 5 * 78; i++)
             cr_assert(isnan(y[i]), "run %d, voxel %d: %g", run, (int)i, (double)y[i]);
-        vox_chain_free(chain);
+        vox_network_free(network);
     }
     free(x);
     free(y);

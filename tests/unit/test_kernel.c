@@ -19,16 +19,17 @@ ParameterizedTest(isa_name *isa, kernel, equals_fused_reference) {
     cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
     for (uint64_t seed = 0; seed < CASES; seed++) {
         conv_case c = conv_case_new(seed);
-        vox_chain *chain = conv_case_chain(&c);
+        vox_network *network = conv_case_network(&c);
         float *y = malloc((size_t)c.out_count * sizeof *y),
               *expected = malloc((size_t)c.out_count * sizeof *y);
         int threads = 1 + (int)(seed % 3);
-        cr_assert_eq(vox_chain_run(chain, c.x, c.in, y, threads, &err), VOX_OK, "%s", err.message);
+        cr_assert_eq(vox_network_run(network, c.x, c.in, y, threads, &err), VOX_OK, "%s",
+                     err.message);
         ref_conv3d_fused(&c.ref, c.in[0], c.in + 2, c.x, c.w, c.b, expected);
         for (int64_t i = 0; i < c.out_count; i++)
             cr_assert(y[i] == expected[i], "%s, seed %d, value %lld: %a instead of %a", isa->text,
                       (int)seed, (long long)i, (double)y[i], (double)expected[i]);
-        vox_chain_free(chain);
+        vox_network_free(network);
         conv_case_free(&c);
         free(y);
         free(expected);
@@ -60,10 +61,11 @@ ParameterizedTest(isa_name *isa, kernel, multiply_add_is_fused) {
     for (int w = 0; w < N; w++)
         for (int b = 0; b < N; b++) {
             float y[N];
-            vox_chain *chain = vox_chain_new(NULL);
-            cr_assert_eq(vox_chain_conv3d(chain, &conv, &special[w], &special[b], &err), VOX_OK);
-            cr_assert_eq(vox_chain_run(chain, special, in, y, 1, &err), VOX_OK);
-            vox_chain_free(chain);
+            vox_network *network = vox_network_new(NULL);
+            cr_assert_eq(vox_network_conv3d(network, &conv, &special[w], &special[b], &err),
+                         VOX_OK);
+            cr_assert_eq(vox_network_run(network, special, in, y, 1, &err), VOX_OK);
+            vox_network_free(network);
             for (int i = 0; i < N; i++) {
                 /* a zero comes without its sign */
                 float expected = fmaf(special[i], special[w], special[b]) + 0.0f;
@@ -82,11 +84,11 @@ Test(kernel, unknown_and_missing_instruction_sets_are_errors) {
     cr_assert_eq(vox_isa_select("auto", &err), VOX_OK);
     setenv("VOXCONV_ISA", "altivec", 1);
     conv_case c = conv_case_new(1);
-    vox_chain *chain = conv_case_chain(&c);
+    vox_network *network = conv_case_network(&c);
     float *y = malloc((size_t)c.out_count * sizeof *y);
-    cr_assert_eq(vox_chain_run(chain, c.x, c.in, y, 1, &err), VOX_ERR_USAGE);
+    cr_assert_eq(vox_network_run(network, c.x, c.in, y, 1, &err), VOX_ERR_USAGE);
     cr_assert_not_null(strstr(err.message, "altivec"));
     free(y);
-    vox_chain_free(chain);
+    vox_network_free(network);
     conv_case_free(&c);
 }

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static vox_chain *chain_of(const vox_conv3d *c) {
+static vox_network *chain_of(const vox_conv3d *c) {
     vox_error err = {0};
     int64_t count = c->out_channels * c->in_channels / c->groups * product(c->kernel_size, 3);
     float *w = calloc((size_t)count, sizeof *w);
-    vox_chain *chain = vox_chain_new(&err);
-    cr_assert_eq(vox_chain_conv3d(chain, c, w, NULL, &err), VOX_OK, "%s", err.message);
+    vox_network *network = vox_network_new(&err);
+    cr_assert_eq(vox_network_conv3d(network, c, w, NULL, &err), VOX_OK, "%s", err.message);
     free(w);
-    return chain;
+    return network;
 }
 
 /* ceil(n/s) outputs: Keras's definition of 'same'. */
@@ -31,13 +31,13 @@ Test(layer, same_upper_gives_ceil_of_n_over_stride) {
                         c.stride[i] = s;
                         c.dilation[i] = d;
                     }
-                    vox_chain *chain = chain_of(&c);
+                    vox_network *network = chain_of(&c);
                     int64_t out[4];
-                    cr_assert_eq(vox_chain_shape(chain, (int64_t[]){1, n, n, n}, out, NULL),
+                    cr_assert_eq(vox_network_shape(network, (int64_t[]){1, n, n, n}, out, NULL),
                                  VOX_OK);
                     for (int i = 1; i < 4; i++)
                         cr_assert_eq(out[i], (n + s - 1) / s);
-                    vox_chain_free(chain);
+                    vox_network_free(network);
                 }
 }
 
@@ -49,18 +49,19 @@ Test(layer, geometry_composes) {
     c.kernel_size[2] = 3;
     c.stride[2] = 2;
     c.padding_before[2] = c.padding_after[2] = 1;
-    vox_chain *chain = chain_of(&c);
+    vox_network *network = chain_of(&c);
     vox_pool3d p;
     vox_pool3d_defaults(&p); /* 2 by 2: stride 2, centred on +0.5 */
-    cr_assert_eq(vox_chain_pool3d(chain, &p, NULL), VOX_OK);
+    cr_assert_eq(vox_network_pool3d(network, &p, NULL), VOX_OK);
     double stride[3], origin[3];
-    cr_assert_eq(vox_chain_geometry(chain, (int64_t[]){1, 9, 8, 8}, stride, origin, NULL), VOX_OK);
+    cr_assert_eq(vox_network_geometry(network, (int64_t[]){1, 9, 8, 8}, stride, origin, NULL),
+                 VOX_OK);
     const double expected_stride[] = {2, 2, 4}, expected_origin[] = {1, 0.5, 1};
     for (int i = 0; i < 3; i++) {
         cr_assert_float_eq(stride[i], expected_stride[i], 0);
         cr_assert_float_eq(origin[i], expected_origin[i], 0);
     }
-    vox_chain_free(chain);
+    vox_network_free(network);
 }
 
 /* What torch.nn.Conv3d and its forward refuse is refused, and the message has the numbers. */
@@ -96,13 +97,14 @@ Test(layer, limits_are_torchs) {
             c.dilation[a] = own ? c.dilation[a] : 1;
         }
         vox_error err = {0};
-        vox_chain *chain = vox_chain_new(NULL);
+        vox_network *network = vox_network_new(NULL);
         float w[64] = {0};
-        cr_assert_eq(vox_chain_conv3d(chain, &c, w, NULL, &err), VOX_ERR_USAGE, "%s", bad[i].field);
+        cr_assert_eq(vox_network_conv3d(network, &c, w, NULL, &err), VOX_ERR_USAGE, "%s",
+                     bad[i].field);
         for (int k = 0; k < 3; k++)
             cr_assert_not_null(strstr(err.message, bad[i].words[k]), "'%s' not in: %s",
                                bad[i].words[k], err.message);
-        vox_chain_free(chain);
+        vox_network_free(network);
     }
 }
 
@@ -123,14 +125,14 @@ Test(layer, layers_that_do_not_fit_the_input_are_named) {
         c.kernel_size[1] = bad[i].kernel;
         c.padding_before[1] = c.padding_after[1] = bad[i].padding;
         c.padding_mode = bad[i].mode;
-        vox_chain *chain = chain_of(&c);
+        vox_network *network = chain_of(&c);
         int64_t out[4];
         vox_error err = {0};
-        cr_assert_eq(vox_chain_shape(chain, (int64_t[]){bad[i].channels, 5, 5, 5}, out, &err),
+        cr_assert_eq(vox_network_shape(network, (int64_t[]){bad[i].channels, 5, 5, 5}, out, &err),
                      VOX_ERR_USAGE);
         for (int k = 0; k < 2; k++)
             cr_assert_not_null(strstr(err.message, bad[i].words[k]), "%s", err.message);
-        vox_chain_free(chain);
+        vox_network_free(network);
     }
 }
 
@@ -143,12 +145,12 @@ Test(layer, infinite_weights_see_zero_padding) {
     c.padding_before[0] = c.padding_after[0] = 1;
     const float w[3] = {INFINITY, 1, 1}, x[2] = {1, 1};
     float y[2];
-    vox_chain *chain = vox_chain_new(NULL);
-    cr_assert_eq(vox_chain_conv3d(chain, &c, w, NULL, NULL), VOX_OK);
-    cr_assert_eq(vox_chain_run(chain, x, (int64_t[]){1, 1, 2, 1, 1}, y, 1, NULL), VOX_OK);
+    vox_network *network = vox_network_new(NULL);
+    cr_assert_eq(vox_network_conv3d(network, &c, w, NULL, NULL), VOX_OK);
+    cr_assert_eq(vox_network_run(network, x, (int64_t[]){1, 1, 2, 1, 1}, y, 1, NULL), VOX_OK);
     cr_assert(isnan(y[0]), "0*inf + 1 + 1 at the border");
     cr_assert(isinf(y[1]), "1*inf + 1 + 0 inside");
-    vox_chain_free(chain);
+    vox_network_free(network);
 }
 
 /* Products too small for a float leave -0 behind, padding adds +0, and skipped padding adds
@@ -166,12 +168,12 @@ Test(layer, zero_has_no_sign) {
         x[i] = -1e-40f;
     for (const char *const *isa = vox_isa_available(); *isa; isa++) {
         cr_assert_eq(vox_isa_select(*isa, NULL), VOX_OK);
-        vox_chain *chain = vox_chain_new(NULL);
-        cr_assert_eq(vox_chain_conv3d(chain, &c, w, NULL, NULL), VOX_OK);
-        cr_assert_eq(vox_chain_run(chain, x, (int64_t[]){1, 1, D, H, W}, y, 2, NULL), VOX_OK);
+        vox_network *network = vox_network_new(NULL);
+        cr_assert_eq(vox_network_conv3d(network, &c, w, NULL, NULL), VOX_OK);
+        cr_assert_eq(vox_network_run(network, x, (int64_t[]){1, 1, D, H, W}, y, 2, NULL), VOX_OK);
         for (int i = 0; i < D * (H + 2) * W; i++)
             cr_assert(y[i] == 0 && !signbit(y[i]), "%s: value %d is %g", *isa, i, (double)y[i]);
-        vox_chain_free(chain);
+        vox_network_free(network);
     }
 }
 
@@ -188,23 +190,23 @@ Test(layer, row_layers_equal_reference) {
         x[i] *= 20; /* into the flat parts of the sigmoid too */
     const double parameter[] = {0, 0.01, 1.5, 0, 0, 0};
     for (int kind = VOX_ACT_RELU; kind <= VOX_ACT_SOFTMAX; kind++) {
-        vox_chain *chain = vox_chain_new(NULL);
-        cr_assert_eq(vox_chain_activation(chain, (vox_activation)kind, parameter[kind], NULL),
+        vox_network *network = vox_network_new(NULL);
+        cr_assert_eq(vox_network_activation(network, (vox_activation)kind, parameter[kind], NULL),
                      VOX_OK);
-        cr_assert_eq(vox_chain_run(chain, x, in, y, 2, NULL), VOX_OK);
+        cr_assert_eq(vox_network_run(network, x, in, y, 2, NULL), VOX_OK);
         ref_activation((ref_act)kind, (float)parameter[kind], 2, C, V, x, expected);
         for (int64_t i = 0; i < n; i++)
             cr_assert(fabs(y[i] - expected[i]) <= 0x1p-23 * fabs(expected[i]) + 0x1p-149,
                       "kind %d: %a, not %a", kind, (double)y[i], expected[i]);
-        vox_chain_free(chain);
+        vox_network_free(network);
     }
     float *p = random_values(&d, 4 * C);
     for (int c = 0; c < C; c++)
         p[C + c] = fabsf(p[C + c]) + 0.1f; /* running_var */
-    vox_chain *chain = vox_chain_new(NULL);
-    cr_assert_eq(vox_chain_batchnorm3d(chain, C, p, p + C, p + 2 * C, p + 3 * C, 1e-5, NULL),
+    vox_network *network = vox_network_new(NULL);
+    cr_assert_eq(vox_network_batchnorm3d(network, C, p, p + C, p + 2 * C, p + 3 * C, 1e-5, NULL),
                  VOX_OK);
-    cr_assert_eq(vox_chain_run(chain, x, in, y, 1, NULL), VOX_OK);
+    cr_assert_eq(vox_network_run(network, x, in, y, 1, NULL), VOX_OK);
     ref_batchnorm(2, C, V, x, p, p + C, p + 2 * C, p + 3 * C, 1e-5, expected);
     for (int64_t i = 0; i < n; i++) {
         int64_t c = i / V % C;
@@ -212,7 +214,7 @@ Test(layer, row_layers_equal_reference) {
         cr_assert(fabs(y[i] - expected[i]) <=
                   3 * 0x1p-24 * (fabs(x[i] * alpha) + fabs(beta)) + 1e-300);
     }
-    vox_chain_free(chain);
+    vox_network_free(network);
     free(x);
     free(p);
 }
@@ -237,19 +239,19 @@ Test(layer, pooling_equals_reference) {
             taps *= r.kernel[i];
         }
         float *x = random_values(&d, product(in, 5));
-        vox_chain *chain = vox_chain_new(NULL);
-        cr_assert_eq(vox_chain_pool3d(chain, &p, NULL), VOX_OK);
-        cr_assert_eq(vox_chain_shape(chain, in + 1, shape, NULL), VOX_OK);
+        vox_network *network = vox_network_new(NULL);
+        cr_assert_eq(vox_network_pool3d(network, &p, NULL), VOX_OK);
+        cr_assert_eq(vox_network_shape(network, in + 1, shape, NULL), VOX_OK);
         ref_pool_size(&r, in + 2, out + 2);
         cr_assert_arr_eq(shape, out + 1, sizeof shape);
         int64_t n = product(out, 5);
         float *y = malloc((size_t)n * sizeof *y);
         double *expected = malloc((size_t)n * sizeof *expected);
-        cr_assert_eq(vox_chain_run(chain, x, in, y, 2, NULL), VOX_OK);
+        cr_assert_eq(vox_network_run(network, x, in, y, 2, NULL), VOX_OK);
         ref_pool3d(&r, 1, in[1], in + 2, x, expected);
         for (int64_t i = 0; i < n; i++) /* values are below 1 in size */
             cr_assert(fabs(y[i] - expected[i]) <= (r.average ? (double)taps * 0x1p-23 : 0));
-        vox_chain_free(chain);
+        vox_network_free(network);
         free(x);
         free(y);
         free(expected);

@@ -1,14 +1,14 @@
-/* chain.c - layers in a row: ownership, shapes, geometry. */
+/* network.c - layers in a row: ownership, shapes, geometry. */
 #include "layer/layer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-vox_chain *vox_chain_new(vox_error *err) {
-    return vox_alloc(1, sizeof(vox_chain), "chain", err);
+vox_network *vox_network_new(vox_error *err) {
+    return vox_alloc(1, sizeof(vox_network), "network", err);
 }
 
-void vox_chain_free(vox_chain *c) {
+void vox_network_free(vox_network *c) {
     if (!c)
         return;
     for (vox_layer *l = c->first, *next; l; l = next) {
@@ -18,7 +18,7 @@ void vox_chain_free(vox_chain *c) {
     free(c);
 }
 
-void vox_chain_append(vox_chain *c, vox_layer *l) {
+void vox_network_append(vox_network *c, vox_layer *l) {
     if (c->last)
         c->last->next = l;
     else
@@ -27,8 +27,8 @@ void vox_chain_append(vox_chain *c, vox_layer *l) {
     c->count++;
 }
 
-/* Walks the chain; calls nothing, fills what is not NULL. */
-static vox_status walk(const vox_chain *c, const int64_t in[4], int64_t out[4], double stride[3],
+/* Walks the network; calls nothing, fills what is not NULL. */
+static vox_status walk(const vox_network *c, const int64_t in[4], int64_t out[4], double stride[3],
                        double origin[3], vox_error *err) {
     int64_t shape[4];
     memcpy(shape, in, sizeof shape);
@@ -54,14 +54,14 @@ static vox_status walk(const vox_chain *c, const int64_t in[4], int64_t out[4], 
     return VOX_OK;
 }
 
-vox_status vox_chain_shape(const vox_chain *c, const int64_t in[4], int64_t out[4],
-                           vox_error *err) {
+vox_status vox_network_shape(const vox_network *c, const int64_t in[4], int64_t out[4],
+                             vox_error *err) {
     double stride[3], origin[3];
     return walk(c, in, out, stride, origin, err);
 }
 
-vox_status vox_chain_geometry(const vox_chain *c, const int64_t in[4], double stride[3],
-                              double origin[3], vox_error *err) {
+vox_status vox_network_geometry(const vox_network *c, const int64_t in[4], double stride[3],
+                                double origin[3], vox_error *err) {
     int64_t out[4];
     return walk(c, in, out, stride, origin, err);
 }

@@ -153,10 +153,17 @@ typedef struct vox_pool3d {
 /* kernel_size 2, stride 2, no padding, dilation 1, floor, count_include_pad. */
 void vox_pool3d_defaults(vox_pool3d *p);
 
-/* A network of layers, applied in the order in which they were added. */
+/* A network of layers over one input. A layer takes the current value, and its result becomes the
+ * current value: layers that are added one after the other are a chain. Another graph comes from
+ * going back to an earlier value (vox_network_select) and from layers that join several. The
+ * current value at last is the network's output; what it does not need is not computed. */
 typedef struct vox_network vox_network;
 vox_network *vox_network_new(vox_error *err);
 void vox_network_free(vox_network *n);
+/* The number of the current value; 0 is the input. */
+int vox_network_value(const vox_network *n);
+/* Makes an earlier value the current one. Errors: VOX_ERR_USAGE where there is none such. */
+vox_status vox_network_select(vox_network *n, int value, vox_error *err);
 
 /* Adds torch.nn.Conv3d. weight [out_channels, in_channels/groups, kD, kH, kW], bias [out_channels]
  * or NULL; both are copied. Errors: VOX_ERR_USAGE for parameters that torch refuses. */
@@ -171,6 +178,23 @@ vox_status vox_network_batchnorm3d(vox_network *n, int64_t channels, const float
 vox_status vox_network_activation(vox_network *n, vox_activation kind, double parameter,
                                   vox_error *err);
 vox_status vox_network_pool3d(vox_network *n, const vox_pool3d *pool, vox_error *err);
+
+typedef enum vox_join { VOX_JOIN_ADD, VOX_JOIN_SUB, VOX_JOIN_MUL, VOX_JOIN_DIV } vox_join;
+/* Adds `value a` op `value b`, elementwise. An extent of 1 in one of them (of C, or of D, H and W
+ * together) is repeated to the other's; the result has the shape of one of the two. */
+vox_status vox_network_join(vox_network *n, vox_join op, int a, int b, vox_error *err);
+/* Adds the channels of all values behind each other, torch.cat(values, 1). */
+vox_status vox_network_concat(vox_network *n, int count, const int *values, vox_error *err);
+
+/* A part of the value, as NumPy's x[:, from:from+count*step:step] does along C, D, H and W; `from`
+ * may be negative, and from + count*step may lie beyond the value: what is not there is made as
+ * torch.nn.functional.pad does it (mode, and `fill` for VOX_PAD_ZEROS). Along C neither. */
+typedef struct vox_slice {
+    int64_t from[4], step[4], count[4];
+    vox_padding_mode mode;
+    float fill;
+} vox_slice;
+vox_status vox_network_slice(vox_network *n, const vox_slice *slice, vox_error *err);
 
 /* The (C, D, H, W) that comes out for an input of (C, D, H, W). Errors: VOX_ERR_USAGE where a layer
  * does not fit (channels, kernel larger than the padded input, padding beyond its mode's limit);

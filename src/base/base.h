@@ -84,9 +84,14 @@ typedef struct vox_planes {
     int64_t channels, rows, columns;
 } vox_planes;
 
-/* A dense (C, D, H, W) array as planes: a slot for every one. */
-static inline vox_planes vox_dense_planes(float *data, const int64_t n[4]) {
-    return (vox_planes){.data = data,
+/* A dense (C, D, H, W) array as planes: a slot for every one. Where the array is const, so are the
+ * planes; C has no way to say that of a struct's member. */
+static inline vox_planes vox_dense_planes(const float *data, const int64_t n[4]) {
+    const union {
+        const float *in;
+        float *out;
+    } pointer = {data};
+    return (vox_planes){.data = pointer.out,
                         .slots = n[1],
                         .slot_stride = n[2] * n[3],
                         .channel_stride = n[1] * n[2] * n[3],

@@ -267,7 +267,7 @@ static void run_patch(const vox_blender *b, const lane *l, const shared_box *s) 
                        vox_plane_row(&b->ring, c, s->start[0] + d, s->start[1] + h) + s->start[2] +
                            s->from[2],
                        (size_t)s->n[2] * sizeof(float));
-    const vox_dense x = {l->x, n};
+    const vox_planes x = vox_dense_planes(l->x, n);
     for (int64_t d = 0; d < n[1]; d += b->slab) /* cannot fail: there is no sink */
         vox_pipeline_push(l->pipeline, vox_min(b->slab, n[1] - d), &x, NULL);
 }

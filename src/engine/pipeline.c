@@ -8,9 +8,11 @@
 #include <string.h>
 
 struct vox_pipeline {
-    int64_t stage_count;
-    vox_stage **stage; /* [stage_count], the sink last */
+    int stage_count;
+    vox_stage **stage; /* [stage_count], a stage behind those that it reads; the source first, the
+                          sink last */
     vox_box in;
+    int64_t slab;
 };
 
 int vox_thread_count(int threads) {
@@ -23,61 +25,108 @@ int64_t vox_pipeline_good_slab(const vox_network *network, const int64_t in[4], 
     /* For each thread: of the rings, so that the second-level caches (of 1 to 2 MB, today) hold
      * what is read again beside what only passes; and of the output, to bound memory. */
     const int64_t ring_bytes = 768 << 10, out_bytes = 4 << 20;
-    int64_t shape[4], out[4], slab = in[1];
-    memcpy(shape, in, sizeof shape);
-    for (const vox_layer *l = network->first; l; l = l->next) {
-        vox_axis axis[3];
-        if (l->class->shape(l, shape, out, axis, NULL))
-            return 1;
-        if (l->class->window) {
-            const int64_t plane = shape[0] * shape[2] * shape[3] * (int64_t)sizeof(float);
-            const int64_t span = vox_axis_span(&axis[0]);
-            /* Where the span alone is too large, at least not plane by plane. */
-            slab = vox_min(slab, vox_max(ring_bytes * threads / plane - span + 1, 2));
-        }
-        memcpy(shape, out, sizeof shape);
+    vox_value *values = vox_network_values(network, in, NULL);
+    int64_t slab = in[1];
+    if (!values)
+        return 1;
+    for (int v = 1; v <= network->count; v++) {
+        const vox_layer *l = network->layer[v - 1];
+        if (values[v].reads == 0 || !l->class->window)
+            continue;
+        const int64_t *shape = values[l->input[0]].shape;
+        const int64_t plane = shape[0] * shape[2] * shape[3] * (int64_t)sizeof(float);
+        const int64_t span = vox_axis_span(&values[v].axis[0]);
+        /* Where the span alone is too large, at least not plane by plane. */
+        slab = vox_min(slab, vox_max(ring_bytes * threads / plane - span + 1, 2));
     }
+    const int64_t *shape = values[network->current].shape;
     const int64_t out_plane = shape[0] * shape[2] * shape[3] * (int64_t)sizeof(float);
+    free(values);
     return vox_max(vox_min(slab, out_bytes * threads / out_plane), 1);
 }
 
-/* One layer and the part of its output that is wanted. */
+/* ---- Levels: what is needed of every value ---- */
+
+/* A value, and the part of it that is wanted. */
 typedef struct level {
-    const vox_layer *layer;
-    int64_t channels; /* of the output */
-    vox_axis axis[3]; /* window layers: the part's */
-    vox_box out;      /* in the coordinates of the layer's whole output */
+    vox_value value; /* its axes are the part's, over the parts of the inputs */
+    vox_box box;     /* in the coordinates of the whole value; empty: not needed */
+    int64_t shape[4];
 } level;
 
-/* The levels of a network: whole axes on the way down, the parts of them that are needed on the way
- * back, up to *wanted, that of the input. NULL with an error. Freed with free(). */
-static level *make_levels(const vox_network *network, const int64_t in[4], const vox_box *part,
-                          vox_box *wanted, vox_error *err) {
-    level *levels = vox_alloc(network->count + 1, sizeof *levels, "pipeline", err), *l = levels;
-    if (!levels)
-        return NULL;
-    int64_t shape[4], out[4];
-    memcpy(shape, in, sizeof shape);
-    for (const vox_layer *layer = network->first; layer; layer = layer->next, l++) {
-        if (layer->class->shape(layer, shape, out, l->axis, err)) {
-            free(levels);
-            return NULL;
-        }
-        l->layer = layer;
-        l->channels = out[0];
-        memcpy(shape, out, sizeof shape);
+static vox_box whole(const int64_t shape[4]) {
+    return (vox_box){.to = {shape[1], shape[2], shape[3]}};
+}
+
+static void include(vox_box *box, const vox_box *more) {
+    const bool empty = vox_box_voxels(box) == 0;
+    for (int i = 0; i < 3; i++) {
+        box->from[i] = empty ? more->from[i] : vox_min(box->from[i], more->from[i]);
+        box->to[i] = empty ? more->to[i] : vox_max(box->to[i], more->to[i]);
     }
-    *wanted = part ? *part : (vox_box){.to = {shape[1], shape[2], shape[3]}};
-    for (int k = network->count; k-- > 0;) {
-        l = &levels[k];
-        l->out = *wanted;
-        for (int i = 0; i < 3 && l->layer->class->window; i++) {
-            wanted->from[i] = 0; /* the whole takes all of its input, also what no window meets */
-            if (part)
-                l->axis[i] =
-                    vox_axis_part(&l->axis[i], l->out.from[i], l->out.to[i], &wanted->from[i]);
-            wanted->to[i] = wanted->from[i] + l->axis[i].in;
+}
+
+/* The box of input k of layer l that box `out` of its result needs. */
+static vox_box needed(const vox_layer *l, const level *result, const level *input) {
+    vox_box box = result->box;
+    const int64_t *n = input->value.shape;
+    if (l->class->window) {
+        for (int i = 0; i < 3; i++) {
+            const vox_axis part = vox_axis_part(&result->value.axis[i], result->box.from[i],
+                                                result->box.to[i], &box.from[i]);
+            box.to[i] = box.from[i] + part.in;
         }
+        return box;
+    }
+    /* One voxel for all of them, in a join. */
+    return memcmp(n + 1, result->value.shape + 1, 3 * sizeof *n) == 0 ? box : whole(n);
+}
+
+/* The axes of a window layer's part of the result, over the part of the input that is there: it may
+ * be more than this layer needs. */
+static void cut_axes(level *result, const level *input) {
+    for (int i = 0; i < 3; i++) {
+        vox_axis *a = &result->value.axis[i];
+        int64_t from;
+        *a = vox_axis_part(a, result->box.from[i], result->box.to[i], &from);
+        a->before -= from - input->box.from[i];
+        a->in = vox_box_extent(&input->box, i);
+    }
+}
+
+/* A level for every value of the network; part NULL: everything is wanted. NULL with an error.
+ * Freed with free(). */
+static level *make_levels(const vox_network *network, const int64_t in[4], const vox_box *part,
+                          vox_error *err) {
+    const int count = network->count;
+    level *levels = vox_alloc(count + 1, sizeof *levels, "pipeline", err);
+    vox_value *values = levels ? vox_network_values(network, in, err) : NULL;
+    if (!values) {
+        free(levels);
+        return NULL;
+    }
+    for (int v = 0; v <= count; v++) {
+        levels[v].value = values[v];
+        if (!part && values[v].reads > 0)
+            levels[v].box = whole(values[v].shape);
+    }
+    free(values);
+    if (part)
+        levels[network->current].box = *part;
+    for (int v = count; v > 0 && part; v--) {
+        const vox_layer *l = network->layer[v - 1];
+        for (int k = 0; k < l->input_count && levels[v].value.reads > 0; k++) {
+            const vox_box box = needed(l, &levels[v], &levels[l->input[k]]);
+            include(&levels[l->input[k]].box, &box);
+        }
+    }
+    for (int v = 0; v <= count; v++) {
+        const vox_layer *l = v > 0 ? network->layer[v - 1] : NULL;
+        if (part && l && l->class->window && levels[v].value.reads > 0)
+            cut_axes(&levels[v], &levels[l->input[0]]);
+        levels[v].shape[0] = levels[v].value.shape[0];
+        for (int i = 0; i < 3; i++)
+            levels[v].shape[1 + i] = vox_box_extent(&levels[v].box, i);
     }
     return levels;
 }
@@ -85,89 +134,336 @@ static level *make_levels(const vox_network *network, const int64_t in[4], const
 vox_status vox_pipeline_need(const vox_network *network, const int64_t in[4], const vox_box *part,
                              vox_need *need, vox_error *err) {
     vox_error local = {0};
-    level *levels = make_levels(network, in, part, &need->in, &local);
+    level *levels = make_levels(network, in, part, &local);
     if (!levels)
         return vox_fail(err, local.status, "%s", local.message);
+    need->in = levels[0].box;
     need->multiply_adds = 0;
-    for (const level *l = levels; l < levels + network->count; l++) {
+    for (int v = 1; v <= network->count; v++) {
         int64_t macs;
-        if (!vox_mul(vox_box_voxels(&l->out), l->channels, &macs) ||
-            !vox_mul(macs, l->layer->macs_per_output, &macs) ||
-            !vox_add(need->multiply_adds, macs, &need->multiply_adds))
+        if (levels[v].value.reads > 0 &&
+            (!vox_product(levels[v].shape, 4, &macs) ||
+             !vox_mul(macs, network->layer[v - 1]->macs_per_output, &macs) ||
+             !vox_add(need->multiply_adds, macs, &need->multiply_adds)))
             need->multiply_adds = INT64_MAX;
     }
     free(levels);
     return VOX_OK;
 }
 
-static void box_shape(int64_t channels, const vox_box *box, int64_t shape[4]) {
-    shape[0] = channels;
-    for (int i = 0; i < 3; i++)
-        shape[1 + i] = vox_box_extent(box, i);
+/* ---- Stages ---- */
+
+/* A pipeline in the making. */
+typedef struct builder {
+    vox_pipeline *p;
+    const vox_network *network;
+    level *levels;
+    vox_stage **of; /* [count + 1] the stage that makes a value */
+    int threads;
+    vox_error *err;
+} builder;
+
+/* `feed` reads `value` for `result`: through a window, or voxel by voxel. */
+static vox_status connect(builder *b, vox_stage *reader, vox_feed *feed, const vox_layer *window,
+                          int value, int result) {
+    const level *in = &b->levels[value], *out = &b->levels[result];
+    vox_axis axis[3];
+    for (int i = 0; i < 3; i++) {
+        const bool one = in->value.shape[1 + i] == 1; /* for all voxels of the result */
+        axis[i] = window ? out->value.axis[i]
+                         : (vox_axis){.in = in->shape[1 + i],
+                                      .out = i == 0 || !one ? out->shape[1 + i] : 1,
+                                      .kernel = 1,
+                                      .stride = 1,
+                                      .dilation = 1,
+                                      .before = one ? 0 : in->box.from[i] - out->box.from[i],
+                                      .mode = VOX_PAD_REPLICATE};
+    }
+    vox_status status = vox_feed_init(feed, window, in->shape, axis, b->threads, b->err);
+    feed->produced = &reader->produced;
+    return status ? status : vox_stage_add_reader(b->of[value], feed, b->err);
 }
 
-static vox_status add_stage(vox_pipeline *p, const vox_layer *rows, const level *l,
-                            const int64_t in[4], int64_t *slab, int threads, vox_error *err) {
-    int64_t out[4];
-    memcpy(out, in, sizeof out);
-    if (l)
-        box_shape(l->channels, &l->out, out);
-    vox_stage *s =
-        vox_stage_new(rows, l ? l->layer : NULL, in, out, l ? l->axis : NULL, *slab, threads, err);
+/* A stage that makes value `result` from `value`; window NULL: passes it on. */
+static vox_stage *add_stage(builder *b, const vox_layer *window, int value, int result) {
+    vox_pipeline *p = b->p;
+    vox_stage *s = vox_alloc(1, sizeof *s, "stage", b->err);
+    if (!s)
+        return NULL;
+    s->window = window;
+    s->threads = b->threads;
+    p->stage[p->stage_count++] = s;
+    s->source = p->stage_count == 1;
+    memcpy(s->out, b->levels[result].shape, sizeof s->out);
+    s->channels = window ? s->out[0] : b->levels[value].shape[0];
+    if (s->source) {
+        s->slab = p->slab;
+        return s;
+    }
+    const int64_t stride = window ? b->levels[result].value.axis[0].stride : 1;
+    s->slab = vox_max(b->of[value]->slab / stride, 1);
+    return connect(b, s, &s->main, window, value, result) ? NULL : s;
+}
+
+static int stage_index(const builder *b, int value) {
+    int i = 0;
+    while (b->p->stage[i] != b->of[value])
+        i++;
+    return i;
+}
+
+/* Whether value `in` of a layer has the extents of its result: all, or D, H and W. */
+static bool full(const builder *b, const vox_layer *l, int in, int result) {
+    const int64_t *n = b->levels[in].value.shape, *out = b->levels[result].value.shape;
+    const int skip = l->class->concat ? 1 : 0;
+    return memcmp(n + skip, out + skip, (size_t)(4 - skip) * sizeof *n) == 0;
+}
+
+/* Which of a layer's inputs becomes its result where it lies: one that nobody else reads, of the
+ * stage that comes last; -1 where there is none such. */
+static int choose_main(const builder *b, const vox_layer *l, int result) {
+    int best = -1;
+    for (int k = 0; k < l->input_count; k++)
+        if (b->levels[l->input[k]].value.reads == 1 && full(b, l, l->input[k], result) &&
+            (best < 0 || stage_index(b, l->input[k]) > stage_index(b, l->input[best])))
+            best = k;
+    return best;
+}
+
+static int first_full(const builder *b, const vox_layer *l, int result) {
+    int k = 0;
+    while (!full(b, l, l->input[k], result))
+        k++;
+    return k;
+}
+
+/* Gives stage s operand k of join l (or NULL: no operand) in channels [from, from + channels). */
+static vox_status add_op(builder *b, vox_stage *s, const vox_layer *l, int result, int main, int k,
+                         int64_t from, int64_t channels) {
+    vox_op op = {.layer = l, .main = main, .from = from, .channels = channels};
+    if (k >= 0 && !(op.side = vox_alloc(1, sizeof *op.side, "stage", b->err)))
+        return VOX_ERR_RESOURCE;
+    vox_status status = vox_stage_add_op(s, &op, b->err);
+    if (status) {
+        free(op.side);
+        return status;
+    }
+    if (k < 0)
+        return VOX_OK;
+    return connect(b, s, op.side, NULL, l->input[k], result);
+}
+
+/* A concat whose operand `main` is what stage s has made so far. */
+static vox_status add_concat(builder *b, vox_stage *s, const vox_layer *l, int result, int main) {
+    int64_t before = 0, from = 0;
+    vox_status status = VOX_OK;
+    for (int k = 0; k < main; k++)
+        before += b->levels[l->input[k]].shape[0];
+    s->at += before;
+    for (int i = 0; i < s->op_count; i++)
+        s->op[i].from += before;
+    for (int k = 0; k < l->input_count && !status; k++) {
+        const int64_t channels = b->levels[l->input[k]].shape[0];
+        if (k != main)
+            status = add_op(b, s, l, result, main, k, from, channels);
+        from += channels;
+    }
+    return status;
+}
+
+/* A row layer or a join: behind the stage that makes its main input, or a stage of its own that
+ * passes that on. */
+static vox_status append(builder *b, const vox_layer *l, int result) {
+    int main = choose_main(b, l, result);
+    const bool own = main < 0;
+    if (own)
+        main = first_full(b, l, result);
+    vox_stage *s = own ? add_stage(b, NULL, l->input[main], result) : b->of[l->input[main]];
     if (!s)
         return VOX_ERR_RESOURCE;
-    p->stage[p->stage_count++] = s;
-    if (p->stage_count > 1)
-        p->stage[p->stage_count - 2]->next = s;
-    *slab = s->out_slab;
+    b->of[result] = s;
+    s->out[0] = b->levels[result].shape[0];
+    if (l->class->concat)
+        return add_concat(b, s, l, result, main);
+    return add_op(b, s, l, result, main, l->class->join ? 1 - main : -1, 0, s->out[0]);
+}
+
+static vox_status build(builder *b) {
+    const vox_network *n = b->network;
+    if (!(b->of[0] = add_stage(b, NULL, 0, 0)))
+        return VOX_ERR_RESOURCE;
+    for (int v = 1; v <= n->count; v++) {
+        const vox_layer *l = n->layer[v - 1];
+        if (b->levels[v].value.reads == 0)
+            continue;
+        if (!l->class->window) {
+            if (append(b, l, v))
+                return VOX_ERR_RESOURCE;
+        } else if (!(b->of[v] = add_stage(b, l, l->input[0], v))) {
+            return VOX_ERR_RESOURCE;
+        }
+    }
+    return add_stage(b, NULL, n->current, n->current) ? VOX_OK : VOX_ERR_RESOURCE;
+}
+
+/* ---- The run, with planes or with their numbers alone ---- */
+
+static vox_stage *source(const vox_pipeline *p) {
+    return p->stage[0];
+}
+static vox_stage *sink(const vox_pipeline *p) {
+    return p->stage[p->stage_count - 1];
+}
+
+/* Lets the stages make what they can: always the one nearest to the sink, so that planes go on
+ * before others come. `dry`: counts them and makes none, as if there was room for all. */
+static vox_status advance(const vox_pipeline *p, bool dry, vox_error *err) {
+    for (int i = p->stage_count - 1; i > 0;) {
+        vox_stage *s = p->stage[i];
+        const int64_t n = vox_stage_ready(s, !dry);
+        if (n == 0) {
+            i--;
+            continue;
+        }
+        vox_status status = VOX_OK;
+        if (dry)
+            vox_stage_count(s, n);
+        else
+            status = vox_stage_make(s, n, NULL, err);
+        if (status)
+            return status;
+        i = p->stage_count - 1;
+    }
     return VOX_OK;
+}
+
+static void rewind_stages(const vox_pipeline *p) {
+    for (int i = 0; i < p->stage_count; i++)
+        vox_stage_rewind(p->stage[i]);
+}
+
+/* All counts of planes, gathered in `counts` or moved on by count - before, `times` times. Returns
+ * how many there are; counts may be NULL. */
+static int visit_counts(const vox_pipeline *p, int64_t *counts, const int64_t *before,
+                        int64_t times) {
+    int n = 0;
+    for (int i = 0; i < p->stage_count; i++) {
+        vox_stage *s = p->stage[i];
+        for (int k = -1; k < s->to_count; k++, n++) {
+            int64_t *at = k < 0 ? &s->produced : &s->to[k]->received;
+            if (counts && before)
+                *at += times * (counts[n] - before[n]);
+            else if (counts)
+                counts[n] = *at;
+        }
+    }
+    return n;
+}
+
+/* In the middle of a deep volume every period of planes is like the one before: where two have been
+ * alike, leaves out those that would be, and comes out at the same place of a later one. Planes
+ * near the end, as many as have passed before all was in its stride, are not left out. Returns the
+ * planes left out. */
+static int64_t leave_out(const vox_pipeline *p, int64_t done, int64_t period, int64_t *counts) {
+    const int n = visit_counts(p, NULL, NULL, 0);
+    int64_t *now = counts, *before = counts + n, *earlier = counts + (ptrdiff_t)2 * n;
+    const int64_t left = vox_box_extent(&p->in, 0) - 2 * done;
+    bool alike = left > 0;
+    memcpy(earlier, before, (size_t)n * sizeof *now);
+    memcpy(before, now, (size_t)n * sizeof *now);
+    visit_counts(p, now, NULL, 0);
+    for (int i = 0; i < n && alike; i++)
+        alike = now[i] - before[i] == before[i] - earlier[i];
+    if (!alike)
+        return 0;
+    visit_counts(p, now, before, left / period);
+    return left / period * period;
+}
+
+/* Gives each ring the slots that it needs when planes come slab by slab. */
+static vox_status size_rings(const vox_pipeline *p, int64_t period, vox_error *err) {
+    const int64_t depth = vox_box_extent(&p->in, 0), settled = 64 * period;
+    const int count = visit_counts(p, NULL, NULL, 0);
+    int64_t *counts = vox_alloc(count, 3 * sizeof *counts, "pipeline", err);
+    if (!counts)
+        return VOX_ERR_RESOURCE;
+    bool skipped = false;
+    for (int64_t d = 0; d < depth;) {
+        const int64_t n = vox_min(p->slab, depth - d);
+        vox_stage_count(source(p), n);
+        advance(p, true, NULL);
+        d += n;
+        if (d >= settled && d % period == 0 && !skipped) {
+            const int64_t planes = leave_out(p, d, period, counts);
+            skipped = planes > 0;
+            d += planes;
+        }
+    }
+    free(counts);
+    rewind_stages(p);
+    for (int i = 0; i < p->stage_count; i++)
+        for (int k = 0; k < p->stage[i]->to_count; k++)
+            p->stage[i]->to[k]->ring.slots = vox_max(p->stage[i]->to[k]->held, 1);
+    return VOX_OK;
+}
+
+/* After so many planes, each value is at the same place between two of its strides, and a slab
+ * begins. */
+static int64_t find_period(const vox_pipeline *p) {
+    int64_t period = p->slab;
+    for (int i = 1; i < p->stage_count; i++)
+        if (!vox_mul(period, p->stage[i]->main.axis[0].stride, &period))
+            return INT64_MAX / 64;
+    return vox_min(period, INT64_MAX / 64);
 }
 
 vox_pipeline *vox_pipeline_new(const vox_network *network, const int64_t in[4], const vox_box *part,
                                int64_t slab, int threads, vox_error *err) {
     vox_pipeline *p = vox_alloc(1, sizeof *p, "pipeline", err);
-    level *levels = NULL;
     if (!p)
         return NULL;
-    p->stage = vox_alloc(network->count + 1, sizeof *p->stage, "pipeline", err);
-    if (!p->stage || !(levels = make_levels(network, in, part, &p->in, err)))
-        goto fail;
-    int64_t shape[4];
-    box_shape(in[0], &p->in, shape);
-    const vox_layer *rows = network->first;
-    for (int i = 0; i < network->count; i++) {
-        if (!levels[i].layer->class->window)
-            continue; /* stays in [rows, ...), for the stage that its planes arrive at */
-        if (add_stage(p, rows, &levels[i], shape, &slab, threads, err))
-            goto fail;
-        box_shape(levels[i].channels, &levels[i].out, shape);
-        rows = levels[i].layer->next;
+    builder b = {.p = p, .network = network, .threads = threads, .err = err};
+    b.of = vox_alloc(network->count + 1, sizeof(vox_stage *), "pipeline", err);
+    p->stage = vox_alloc(network->count + 2, sizeof(vox_stage *), "pipeline", err);
+    b.levels = b.of && p->stage ? make_levels(network, in, part, err) : NULL;
+    bool built = false;
+    if (b.levels) {
+        p->in = b.levels[0].box;
+        p->slab = vox_min(slab, vox_box_extent(&p->in, 0));
+        built = build(&b) == VOX_OK && size_rings(p, find_period(p), err) == VOX_OK;
     }
-    if (add_stage(p, rows, NULL, shape, &slab, threads, err))
-        goto fail;
-    free(levels);
+    free(b.of);
+    free(b.levels);
+    if (!built) {
+        vox_pipeline_free(p);
+        return NULL;
+    }
     return p;
-fail:
-    free(levels);
-    vox_pipeline_free(p);
-    return NULL;
 }
 
 vox_box vox_pipeline_input_box(const vox_pipeline *p) {
     return p->in;
 }
 
+/* ---- Memory ---- */
+
 void vox_pipeline_memory(const vox_pipeline *p,
                          void (*part)(void *user, const char *name, int64_t bytes), void *user) {
-    for (int64_t i = 0; i < p->stage_count; i++) {
+    for (int i = 1; i < p->stage_count; i++) {
         const vox_stage *s = p->stage[i];
         char name[48];
-        snprintf(name, sizeof name, "%lld: %s ring", (long long)i + 1,
-                 s->window ? s->window->class->name : "output");
-        part(user, name, vox_stage_ring_bytes(s));
+        snprintf(name, sizeof name, "%d: %s ring", i,
+                 s->window      ? s->window->class->name
+                 : s == sink(p) ? "output"
+                                : "copy");
+        part(user, name, vox_feed_bytes(&s->main));
+        for (int k = 0; k < s->op_count; k++) {
+            snprintf(name, sizeof name, "%d: %s ring", i, s->op[k].layer->class->name);
+            if (s->op[k].side)
+                part(user, name, vox_feed_bytes(s->op[k].side));
+        }
         if (s->window) {
-            snprintf(name, sizeof name, "%lld: %s tables and weights", (long long)i + 1,
-                     s->window->class->name);
+            snprintf(name, sizeof name, "%d: %s tables and weights", i, s->window->class->name);
             part(user, name, vox_stage_table_bytes(s));
         }
     }
@@ -187,21 +483,18 @@ int64_t vox_pipeline_bytes(const vox_pipeline *p) {
 }
 
 int64_t vox_pipeline_out_slab(const vox_pipeline *p) {
-    return p->stage[p->stage_count - 1]->ring.slots;
+    return sink(p)->main.ring.slots;
 }
 
 void vox_pipeline_set_output(vox_pipeline *p, const vox_planes *output) {
-    vox_stage *last = p->stage[p->stage_count - 1];
-    last->ring = *output;
-    last->external = true;
+    sink(p)->main.ring = *output;
+    sink(p)->main.external = true;
 }
 
-vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *user,
-                              vox_error *err) {
-    vox_stage *last = p->stage[p->stage_count - 1];
-    last->sink = sink;
-    last->sink_user = user;
-    for (int64_t i = 0; i < p->stage_count; i++) {
+vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *to, void *user, vox_error *err) {
+    sink(p)->sink = to;
+    sink(p)->sink_user = user;
+    for (int i = 0; i < p->stage_count; i++) {
         vox_status status = vox_stage_start(p->stage[i], err);
         if (status)
             return status;
@@ -210,23 +503,26 @@ vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *us
 }
 
 const vox_planes *vox_pipeline_input(const vox_pipeline *p) {
-    return &p->stage[0]->ring;
+    return &source(p)->to[0]->ring;
 }
 
-vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, const vox_dense *x, vox_error *err) {
-    vox_status status = vox_stage_push(p->stage[0], count, x, err);
-    if (!status && p->stage[0]->received == p->stage[0]->in[1])
-        for (int64_t i = 0; i < p->stage_count; i++)
-            vox_stage_rewind(p->stage[i]);
-    return status;
+vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, const vox_planes *x, vox_error *err) {
+    vox_status status = vox_stage_make(source(p), count, x, err);
+    if (!status)
+        status = advance(p, false, err);
+    if (status || source(p)->produced < source(p)->out[1])
+        return status;
+    if (sink(p)->produced < sink(p)->out[1])
+        return vox_fail(err, VOX_ERR_INTERNAL, "the rings of the pipeline are too small");
+    rewind_stages(p);
+    return VOX_OK;
 }
 
 void vox_pipeline_free(vox_pipeline *p) {
     if (!p)
         return;
-    for (int64_t i = 0; i < p->stage_count; i++)
-        vox_stage_free(
-            p->stage[i]); /* NOLINT(clang-analyzer-core.NullDereference): no stages, no count */
+    for (int i = 0; i < p->stage_count; i++)
+        vox_stage_free(p->stage[i]);
     free(p->stage);
     free(p);
 }

@@ -1,19 +1,23 @@
 /* pipeline.h - a network at work: planes go in at one end, filtered planes come out at the other.
  *
- * A pipeline is one *stage* for every window layer of the network, and a sink. A stage owns a ring
- * of padded input planes, just as many as its outputs still need. Whoever produces planes - the
- * reader, or the stage before - writes them straight into the ring of the stage that wants them
- * (vox_pipeline_input), then pushes; the stage applies the row layers and the padding to what has
- * arrived, computes every output plane whose input is complete into the next ring, and pushes that
- * in turn.
+ * A pipeline is one *stage* for every window layer of the network, a source and a sink. A stage
+ * reads a *feed*: a ring of padded planes, just as many as its outputs still need. Whoever makes
+ * planes - the reader of a file, or the stage before - writes them straight into the feed of the
+ * stage that wants them (vox_pipeline_input); then row layers and padding are applied to what has
+ * arrived, and every stage makes the planes whose input is complete.
  *
- *     reader --planes--> [ring | conv3d] --planes--> [ring | pool] --planes--> [ring | sink] -->
+ *     reader --planes--> [feed | conv3d] --planes--> [feed | pool] --planes--> [feed | sink] -->
  * writer
  *
- * How many planes a ring needs follows from one table per stage: for each output plane, the last
+ * A value that several layers read goes to a feed of each. A join - a residual sum, channels put
+ * behind each other - is done where the last of its operands arrives, and the others wait for it in
+ * feeds of their own: so a skip connection holds just the planes by which its two ways differ.
+ *
+ * How many planes a feed holds follows from one schedule each: for each output plane, the last
  * input plane that must have come and the first that must still be there. Zero, reflecting,
  * replicating and circular padding, stride, dilation and layers that need the whole volume differ
- * in that table alone.
+ * in that schedule alone. The pipeline is run once with the numbers of planes and without any, and
+ * what each feed held at most in that run is the size of its ring.
  */
 #ifndef VOX_PIPELINE_H
 #define VOX_PIPELINE_H
@@ -21,16 +25,6 @@
 #include "base/base.h"
 
 typedef struct vox_pipeline vox_pipeline;
-
-/* A dense volume (C, D, H, W) to take planes from. */
-typedef struct vox_dense {
-    const float *data;
-    const int64_t *shape; /* [4] */
-} vox_dense;
-
-static inline const float *vox_dense_row(const vox_dense *x, int64_t c, int64_t d, int64_t row) {
-    return x->data + ((c * x->shape[1] + d) * x->shape[2] + row) * x->shape[3];
-}
 
 /* Takes finished planes [d, d+count). */
 typedef vox_status vox_pipeline_sink(void *user, int64_t d, int64_t count, const vox_planes *planes,
@@ -72,10 +66,11 @@ void vox_pipeline_set_output(vox_pipeline *p, const vox_planes *output);
 vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *user, vox_error *err);
 /* Where the planes that are pushed next are to be written. */
 const vox_planes *vox_pipeline_input(const vox_pipeline *p);
-/* The next `count` (1 to slab) planes are in place; or, where x is given, are taken from it, and
- * every NaN becomes the machine's. When the last plane of the volume has come, everything is
- * flushed and the pipeline is ready for the next volume. Fails only where the sink fails. */
-vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, const vox_dense *x, vox_error *err);
+/* The next `count` (1 to slab) planes are in place; or, where x is given, are taken from it (which
+ * has a slot for every plane), and every NaN becomes the machine's. When the last plane of the
+ * volume has come, everything is flushed and the pipeline is ready for the next volume. Fails only
+ * where the sink fails. */
+vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, const vox_planes *x, vox_error *err);
 void vox_pipeline_free(vox_pipeline *p);
 
 /* threads, or where that is 0 what OpenMP would take. */

@@ -27,7 +27,7 @@ vox_status vox_network_run(const vox_network *c, const float *x, const int64_t i
     status = vox_pipeline_start(p, NULL, NULL, err);
     for (int64_t f = 0; f < in[0] && !status; f++) {
         for (int64_t d = 0; d < n[1] && !status; d += slab) {
-            const vox_dense from = {x, n};
+            const vox_planes from = vox_dense_planes(x, n);
             status = vox_pipeline_push(p, vox_min(slab, n[1] - d), &from, err);
         }
         x += n[0] * n[1] * n[2] * n[3];

@@ -1,54 +1,55 @@
-/* stage.h - one window layer at work on its ring of planes (or the sink, which has none). */
+/* stage.h - a window layer at work on its feed, and the row layers and joins that follow it. */
 #ifndef VOX_STAGE_H
 #define VOX_STAGE_H
 
+#include "engine/feed.h"
 #include "engine/pipeline.h"
-#include "engine/schedule.h"
-#include "kernel/kernel.h"
-#include "layer/layer.h"
+
+/* A row layer, or one operand of a join, behind the window: changes channels [from, from +
+ * channels) of the stage's result. */
+typedef struct vox_op {
+    const vox_layer *layer;
+    int64_t from, channels;
+    int main;       /* joins: which operand the rows are */
+    vox_feed *side; /* joins: the other operand; concat: what comes into these channels */
+} vox_op;
 
 typedef struct vox_stage vox_stage;
-
 struct vox_stage {
-    const vox_layer *rows, *rows_end; /* row layers [rows, rows_end) for planes that arrive */
-    const vox_layer *window;          /* NULL: this is the sink */
-    int64_t in[4], out[4];            /* (C, D, H, W) */
-    vox_axis axis[3];
-    int64_t out_slab; /* planes that are pushed on at a time */
+    const vox_layer *window; /* NULL: planes are passed on as they come */
+    bool source;             /* planes come from outside, and not from `main` */
+    vox_feed main;
+    int op_count, op_room;
+    vox_op *op;
+    int64_t at, channels; /* of the result that are the window's, or what is passed on */
+    int64_t out[4];       /* (C, D, H, W) of the result */
+    int to_count, to_room;
+    vox_feed **to; /* whoever reads the result; none: the sink does */
+    vox_pipeline_sink *sink;
+    void *sink_user;
     int threads;
-    const vox_kernel *kernel;
+    int64_t slab;     /* planes made at a time, at most */
+    int64_t produced; /* planes so far */
 
-    /* The ring. Its slots hold padded planes; `ring` is the window on their interior. Where the
-     * stride along W is s, a padded row is kept as s phases of phase_length floats, so that the
-     * inputs of successive outputs lie side by side at every tap. */
-    vox_planes ring;
-    bool external; /* the sink's: somebody else's memory */
-    float *memory;
-    int64_t padded_rows, padded_columns, phases, phase_length;
-    int64_t lead;   /* floats of the memory before its first row */
-    float *scratch; /* [threads][padded_columns, rounded up]; for phases */
-
-    vox_schedule schedule; /* window layers: of the planes of axis[0] */
-    const float **planes;  /* [next ring's slots][kD], as in vox_window */
+    const float **planes; /* [slab][kD], as in vox_window */
     int64_t *row_offset, *column_offset;
     void *prepared;
-
-    int64_t received, produced; /* planes so far */
-    vox_stage *next;
-    vox_pipeline_sink *sink; /* NULL: nobody to tell */
-    void *sink_user;
 };
 
-/* `window` (NULL: the sink) over planes of (C, D, H, W) `in`, which rows [rows, window) change as
- * they arrive in slabs of up to in_slab; `axis` is the window's, of the volume or of a part. */
-vox_stage *vox_stage_new(const vox_layer *rows, const vox_layer *window, const int64_t in[4],
-                         const int64_t out[4], const vox_axis axis[3], int64_t in_slab, int threads,
-                         vox_error *err);
-int64_t vox_stage_ring_bytes(const vox_stage *s);
+void vox_stage_free(vox_stage *s);
+vox_status vox_stage_add_op(vox_stage *s, const vox_op *op, vox_error *err);
+vox_status vox_stage_add_reader(vox_stage *s, vox_feed *reader, vox_error *err);
 int64_t vox_stage_table_bytes(const vox_stage *s);
 vox_status vox_stage_start(vox_stage *s, vox_error *err);
-vox_status vox_stage_push(vox_stage *s, int64_t count, const vox_dense *x, vox_error *err);
+
+/* Planes that can be made now: their input is here, and there is room for them. `room` false: as if
+ * there always were. */
+int64_t vox_stage_ready(const vox_stage *s, bool room);
+/* Makes `count` planes; those of a source come from x, or are in the first reader's ring already
+ * where x is NULL. Fails only where the sink fails. */
+vox_status vox_stage_make(vox_stage *s, int64_t count, const vox_planes *x, vox_error *err);
+/* Counts `count` planes as made. */
+void vox_stage_count(vox_stage *s, int64_t count);
 void vox_stage_rewind(vox_stage *s);
-void vox_stage_free(vox_stage *s);
 
 #endif

@@ -101,6 +101,5 @@ vox_status vox_network_activation(vox_network *network, vox_activation kind, dou
     a->base.class = &activation_class;
     a->kind = kind;
     a->parameter = (float)parameter;
-    vox_network_append(network, &a->base);
-    return VOX_OK;
+    return vox_network_append(network, &a->base, 1, NULL, err);
 }

@@ -85,6 +85,5 @@ vox_status vox_network_batchnorm3d(vox_network *network, int64_t channels,
         b->alpha[c] = (float)alpha;
         b->beta[c] = (float)((bias ? bias[c] : 0.0) - running_mean[c] * alpha);
     }
-    vox_network_append(network, &b->base);
-    return VOX_OK;
+    return vox_network_append(network, &b->base, 1, NULL, err);
 }

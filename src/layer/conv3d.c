@@ -404,6 +404,5 @@ vox_status vox_network_conv3d(vox_network *network, const vox_conv3d *conv, cons
     for (int64_t i = 0; i < count; i++)
         if (!isfinite(l->weight[i]))
             l->base.needs_zero_planes = true;
-    vox_network_append(network, &l->base);
-    return VOX_OK;
+    return vox_network_append(network, &l->base, 1, NULL, err);
 }

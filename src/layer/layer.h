@@ -64,16 +64,24 @@ typedef struct vox_window {
                         rows */
 } vox_window;
 
+/* The other operand of a join, at one row of the result. Where it has one channel or one column
+ * only, the stride or the step is 0. */
+typedef struct vox_operand {
+    const float *row;
+    int64_t channel_stride, column_step; /* floats */
+} vox_operand;
+
 typedef struct vox_layer vox_layer;
 
 typedef struct vox_layer_class {
     const char *name; /* torch's, in lower case: "conv3d" */
-    /* Output (C, D, H, W) for an input (C, D, H, W); fills axis[3] for window layers. */
-    vox_status (*shape)(const vox_layer *l, const int64_t in[4], int64_t out[4], vox_axis axis[3],
+    /* Output (C, D, H, W) for an input (C, D, H, W), or for several behind each other; fills
+     * axis[3] for window layers. */
+    vox_status (*shape)(const vox_layer *l, const int64_t *in, int64_t out[4], vox_axis axis[3],
                         vox_error *err);
-    /* Window layers. prepare: whatever a run with `threads` threads needs besides the planes
-     * (packed weights, scratch), as an opaque block that free() releases. weight_bytes, for the
-     * plan: the layer's own weights and that block. */
+    /* Window layers. prepare (NULL: nothing): whatever a run with `threads` threads needs besides
+     * the planes (packed weights, scratch), as an opaque block that free() releases. weight_bytes
+     * (NULL: none), for the plan: the layer's own weights and that block. */
     vox_status (*prepare)(const vox_layer *l, const vox_axis axis[3], int threads, void **prepared,
                           vox_error *err);
     int64_t (*weight_bytes)(const vox_layer *l, int threads);
@@ -81,13 +89,17 @@ typedef struct vox_layer_class {
     /* Row layers: row[c*channel_stride + column], in place. */
     void (*row)(const vox_layer *l, float *row, int64_t channel_stride, int64_t channels,
                 int64_t columns);
+    /* Joins: the row is operand `main` of two, and becomes the result; `side` is the other. */
+    void (*join)(const vox_layer *l, int main, float *row, int64_t channel_stride, int64_t channels,
+                 int64_t columns, const vox_operand *side);
+    bool concat; /* of channels, in the order of the inputs: the engine does it */
     void (*free)(vox_layer *l);
 } vox_layer_class;
 
 /* The common head of every layer. */
 struct vox_layer {
     const vox_layer_class *class;
-    vox_layer *next;         /* in the network */
+    int input_count, *input; /* numbers of values */
     float fill;              /* window layers: the value of padding without a source */
     bool needs_zero_planes;  /* planes without a source must be given as planes of `fill` and not as
                                 NULL */
@@ -95,12 +107,29 @@ struct vox_layer {
     int64_t macs_per_output; /* multiply-adds of one output value */
 };
 
+/* ---- Networks ---- */
+
+/* Value 0 is the input, value i > 0 the result of layer[i-1]: a layer's inputs are values before
+ * it. */
 struct vox_network {
-    vox_layer *first, *last;
-    int count;
+    vox_layer **layer;
+    int count, room;
+    int current;
 };
 
-/* Takes ownership of the layer. */
-void vox_network_append(vox_network *c, vox_layer *l);
+/* Adds a layer to the values `input`, or where that is NULL to the current one. Takes ownership of
+ * the layer, also when it fails. */
+vox_status vox_network_append(vox_network *n, vox_layer *l, int input_count, const int *input,
+                              vox_error *err);
+
+/* What is known of a value when the input's shape is. */
+typedef struct vox_value {
+    int64_t shape[4]; /* C, D, H, W */
+    vox_axis axis[3]; /* of the window layer that it comes from */
+    int reads;        /* by how many inputs of needed layers, the network's output being one */
+} vox_value;
+
+/* All values, [count + 1]; freed with free(). NULL with an error where a layer does not fit. */
+vox_value *vox_network_values(const vox_network *n, const int64_t in[4], vox_error *err);
 
 #endif

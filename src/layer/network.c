@@ -1,4 +1,4 @@
-/* network.c - layers in a row: ownership, shapes, geometry. */
+/* network.c - layers as a graph: ownership, shapes, geometry. */
 #include "layer/layer.h"
 
 #include <stdlib.h>
@@ -8,60 +8,152 @@ vox_network *vox_network_new(vox_error *err) {
     return vox_alloc(1, sizeof(vox_network), "network", err);
 }
 
-void vox_network_free(vox_network *c) {
-    if (!c)
+static void free_layer(vox_layer *l) {
+    free(l->input);
+    l->class->free(l);
+}
+
+void vox_network_free(vox_network *n) {
+    if (!n)
         return;
-    for (vox_layer *l = c->first, *next; l; l = next) {
-        next = l->next;
-        l->class->free(l);
-    }
-    free(c);
+    for (int i = 0; i < n->count; i++)
+        free_layer(n->layer[i]);
+    free(n->layer);
+    free(n);
 }
 
-void vox_network_append(vox_network *c, vox_layer *l) {
-    if (c->last)
-        c->last->next = l;
-    else
-        c->first = l;
-    c->last = l;
-    c->count++;
+int vox_network_value(const vox_network *n) {
+    return n->current;
 }
 
-/* Walks the network; calls nothing, fills what is not NULL. */
-static vox_status walk(const vox_network *c, const int64_t in[4], int64_t out[4], double stride[3],
-                       double origin[3], vox_error *err) {
-    int64_t shape[4];
-    memcpy(shape, in, sizeof shape);
-    for (int i = 0; i < 3; i++) {
-        stride[i] = 1;
-        origin[i] = 0;
-    }
-    for (const vox_layer *l = c->first; l; l = l->next) {
-        vox_axis axis[3];
-        vox_status status = l->class->shape(l, shape, out, axis, err);
-        if (status)
-            return status;
-        memcpy(shape, out, sizeof shape);
-        for (int i = 0; i < 3 && l->class->window; i++) {
-            /* Output voxel o of this layer is centred on index o*s - before + d*(k-1)/2 of its
-             * input. */
-            origin[i] += stride[i] * ((double)axis[i].dilation * (double)(axis[i].kernel - 1) / 2 -
-                                      (double)axis[i].before);
-            stride[i] *= (double)axis[i].stride;
-        }
-    }
-    memcpy(out, shape, sizeof shape);
+static vox_status check_value(const vox_network *n, int value, vox_error *err) {
+    if (value >= 0 && value <= n->count)
+        return VOX_OK;
+    return vox_fail(err, VOX_ERR_USAGE, "network: value=%d: there are values 0 to %d", value,
+                    n->count);
+}
+
+vox_status vox_network_select(vox_network *n, int value, vox_error *err) {
+    vox_status status = check_value(n, value, err);
+    if (!status)
+        n->current = value;
+    return status;
+}
+
+/* Room for one more layer. */
+static vox_status grow(vox_network *n, vox_error *err) {
+    if (n->count < n->room)
+        return VOX_OK;
+    const int room = 2 * n->room + 8;
+    vox_layer **layer = vox_alloc(room, sizeof(vox_layer *), "network", err);
+    if (!layer)
+        return VOX_ERR_RESOURCE;
+    if (n->count > 0)
+        memcpy(layer, n->layer, (size_t)n->count * sizeof(vox_layer *));
+    free(n->layer);
+    n->layer = layer;
+    n->room = room;
     return VOX_OK;
 }
 
-vox_status vox_network_shape(const vox_network *c, const int64_t in[4], int64_t out[4],
-                             vox_error *err) {
-    double stride[3], origin[3];
-    return walk(c, in, out, stride, origin, err);
+vox_status vox_network_append(vox_network *n, vox_layer *l, int input_count, const int *input,
+                              vox_error *err) {
+    vox_status status = VOX_OK;
+    l->input_count = input ? input_count : 1;
+    l->input = vox_alloc(l->input_count, sizeof(int), "network", err);
+    if (!l->input || grow(n, err))
+        status = VOX_ERR_RESOURCE;
+    for (int i = 0; i < l->input_count && !status; i++) {
+        l->input[i] = input ? input[i] : n->current;
+        status = check_value(n, l->input[i], err);
+    }
+    if (status) {
+        free_layer(l);
+        return status;
+    }
+    n->layer[n->count++] = l;
+    n->current = n->count;
+    return VOX_OK;
 }
 
-vox_status vox_network_geometry(const vox_network *c, const int64_t in[4], double stride[3],
+static void count_reads(const vox_network *n, vox_value *values) {
+    values[n->current].reads = 1;
+    for (int i = n->count; i > 0; i--) {
+        const vox_layer *l = n->layer[i - 1];
+        for (int k = 0; k < l->input_count && values[i].reads > 0; k++)
+            values[l->input[k]].reads++;
+    }
+}
+
+/* The shapes of a layer's inputs, copied behind each other. */
+static void gather_shapes(const vox_layer *l, const vox_value *values, int64_t *in) {
+    for (int k = 0; k < l->input_count; k++)
+        memcpy(in + (ptrdiff_t)4 * k, values[l->input[k]].shape, 4 * sizeof *in);
+}
+
+static int most_inputs(const vox_network *n) {
+    int most = 1;
+    for (int i = 0; i < n->count; i++)
+        if (n->layer[i]->input_count > most)
+            most = n->layer[i]->input_count;
+    return most;
+}
+
+vox_value *vox_network_values(const vox_network *n, const int64_t in[4], vox_error *err) {
+    vox_value *values = vox_alloc(n->count + 1, sizeof *values, "network", err);
+    int64_t *shapes = vox_alloc(most_inputs(n), 4 * sizeof *shapes, "network", err);
+    if (!values || !shapes)
+        goto fail;
+    count_reads(n, values);
+    memcpy(values[0].shape, in, sizeof values[0].shape);
+    for (int i = 1; i <= n->count; i++) {
+        const vox_layer *l = n->layer[i - 1];
+        if (values[i].reads == 0)
+            continue;
+        gather_shapes(l, values, shapes);
+        if (l->class->shape(l, shapes, values[i].shape, values[i].axis, err))
+            goto fail;
+    }
+    free(shapes);
+    return values;
+fail:
+    free(shapes);
+    free(values);
+    return NULL;
+}
+
+vox_status vox_network_shape(const vox_network *n, const int64_t in[4], int64_t out[4],
+                             vox_error *err) {
+    vox_error local = {0};
+    vox_value *values = vox_network_values(n, in, &local);
+    if (!values)
+        return vox_fail(err, local.status, "%s", local.message);
+    memcpy(out, values[n->current].shape, 4 * sizeof *out);
+    free(values);
+    return VOX_OK;
+}
+
+/* From the output back to the input, along the first operand of each layer. */
+vox_status vox_network_geometry(const vox_network *n, const int64_t in[4], double stride[3],
                                 double origin[3], vox_error *err) {
-    int64_t out[4];
-    return walk(c, in, out, stride, origin, err);
+    vox_error local = {0};
+    vox_value *values = vox_network_values(n, in, &local);
+    if (!values)
+        return vox_fail(err, local.status, "%s", local.message);
+    for (int i = 0; i < 3; i++) {
+        stride[i] = 1;
+        origin[i] = 0;
+        for (int v = n->current; v > 0; v = n->layer[v - 1]->input[0]) {
+            const vox_axis *a = &values[v].axis[i];
+            if (!n->layer[v - 1]->class->window)
+                continue;
+            /* Output voxel o of a layer is centred on index o*s - before + d*(k-1)/2 of its
+             * input. */
+            stride[i] *= (double)a->stride;
+            origin[i] = origin[i] * (double)a->stride - (double)a->before +
+                        (double)a->dilation * (double)(a->kernel - 1) / 2;
+        }
+    }
+    free(values);
+    return VOX_OK;
 }

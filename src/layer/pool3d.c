@@ -155,6 +155,5 @@ vox_status vox_network_pool3d(vox_network *network, const vox_pool3d *pool, vox_
     l->base.fill = pool->average ? 0 : -INFINITY;
     l->base.macs_per_output = pool->kernel_size[0] * pool->kernel_size[1] * pool->kernel_size[2];
     l->pool = *pool;
-    vox_network_append(network, &l->base);
-    return VOX_OK;
+    return vox_network_append(network, &l->base, 1, NULL, err);
 }

@@ -1,0 +1,328 @@
+/* test_network.c - networks that are no chains: what comes out of the streaming engine is to the
+ * bit what comes out when every layer is run alone, on whole arrays; joins and slices are loops
+ * over those arrays here. That the layers alone are right is tested in test_kernel.c and
+ * test_layer.c. */
+#include "cases.h"
+#include "engine/pipeline.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_VALUES = 16 };
+
+/* A network, and all of its values computed one by one. */
+typedef struct graph {
+    vox_network *network;
+    int count;
+    int64_t shape[MOST_VALUES][4];
+    float *value[MOST_VALUES];
+} graph;
+
+static int64_t voxels(const int64_t shape[4]) {
+    return product(shape + 1, 3);
+}
+
+static float *new_value(graph *g, const int64_t shape[4]) {
+    memcpy(g->shape[g->count], shape, sizeof g->shape[0]);
+    g->value[g->count] = calloc((size_t)product(shape, 4), sizeof(float));
+    cr_assert_not_null(g->value[g->count]);
+    return g->value[g->count++];
+}
+
+/* Adds a layer to value `from` of the graph, and computes it by a network of its own. */
+typedef vox_status add_layer(vox_network *n, const void *parameters);
+static void add_alone(graph *g, int from, add_layer *add, const void *parameters) {
+    vox_network *alone = vox_network_new(NULL);
+    int64_t out[4];
+    cr_assert_eq(add(alone, parameters), VOX_OK);
+    if (vox_network_shape(alone, g->shape[from], out, NULL) == VOX_OK) {
+        cr_assert_eq(vox_network_select(g->network, from, NULL), VOX_OK);
+        cr_assert_eq(add(g->network, parameters), VOX_OK);
+        const int64_t in[5] = {1, g->shape[from][0], g->shape[from][1], g->shape[from][2],
+                               g->shape[from][3]};
+        float *y = new_value(g, out);
+        cr_assert_eq(vox_network_run(alone, g->value[from], in, y, 1, NULL), VOX_OK);
+    }
+    vox_network_free(alone);
+}
+
+typedef struct conv_parameters {
+    vox_conv3d conv;
+    float *weight, *bias;
+} conv_parameters;
+
+static vox_status add_conv(vox_network *n, const void *parameters) {
+    const conv_parameters *p = parameters;
+    return vox_network_conv3d(n, &p->conv, p->weight, p->bias, NULL);
+}
+
+static void random_conv(graph *g, dice *d, int from) {
+    conv_parameters p;
+    vox_conv3d_defaults(&p.conv);
+    p.conv.in_channels = g->shape[from][0];
+    p.conv.out_channels = dice_between(d, 1, 9);
+    p.conv.padding_mode = (vox_padding_mode)(dice_between(d, 0, 2) ? 0 : dice_between(d, 0, 3));
+    for (int i = 0; i < 3; i++) {
+        p.conv.kernel_size[i] = dice_between(d, 1, 3);
+        p.conv.stride[i] = dice_between(d, 0, 3) ? 1 : 2;
+        p.conv.dilation[i] = dice_between(d, 0, 3) ? 1 : 2;
+        const int64_t reach = p.conv.dilation[i] * (p.conv.kernel_size[i] - 1);
+        p.conv.padding_before[i] = dice_between(d, 0, 3) ? reach / 2 : dice_between(d, 0, reach);
+        p.conv.padding_after[i] = reach - p.conv.padding_before[i];
+    }
+    const int64_t taps = p.conv.in_channels * product(p.conv.kernel_size, 3);
+    p.weight = random_values(d, p.conv.out_channels * taps);
+    p.bias = random_values(d, p.conv.out_channels);
+    add_alone(g, from, add_conv, &p);
+    free(p.weight);
+    free(p.bias);
+}
+
+static vox_status add_pool(vox_network *n, const void *parameters) {
+    return vox_network_pool3d(n, parameters, NULL);
+}
+
+/* Now and then one window over all: a voxel for every channel. */
+static void random_pool(graph *g, dice *d, int from) {
+    vox_pool3d p;
+    const bool all = dice_between(d, 0, 1);
+    vox_pool3d_defaults(&p);
+    p.average = all || dice_between(d, 0, 1);
+    for (int i = 0; i < 3; i++) {
+        p.kernel_size[i] = all ? g->shape[from][1 + i] : dice_between(d, 1, 3);
+        p.stride[i] = dice_between(d, 1, 2);
+    }
+    add_alone(g, from, add_pool, &p);
+}
+
+static vox_status add_relu(vox_network *n, const void *parameters) {
+    (void)parameters;
+    return vox_network_activation(n, VOX_ACT_LEAKY_RELU, 0.25, NULL);
+}
+
+/* Index of (c, v) in a value whose extents may be 1, as in NumPy's broadcasting. */
+static float at(const graph *g, int value, int64_t c, int64_t v) {
+    const int64_t n = voxels(g->shape[value]);
+    return g->value[value][(g->shape[value][0] > 1 ? c : 0) * n + (n > 1 ? v : 0)];
+}
+
+/* As torch broadcasts C alone, or D, H and W together. */
+static bool repeats(const int64_t whole[4], const int64_t part[4]) {
+    return (part[0] == whole[0] || part[0] == 1) &&
+           (voxels(part) == 1 || memcmp(part + 1, whole + 1, 3 * sizeof *part) == 0);
+}
+
+static void random_join(graph *g, dice *d, int a, int b) {
+    const vox_join op = (vox_join)dice_between(d, VOX_JOIN_ADD, VOX_JOIN_DIV);
+    if (!repeats(g->shape[a], g->shape[b]) && !repeats(g->shape[b], g->shape[a]))
+        return;
+    cr_assert_eq(vox_network_join(g->network, op, a, b, NULL), VOX_OK);
+    float *y = new_value(g, g->shape[repeats(g->shape[a], g->shape[b]) ? a : b]);
+    const int64_t *shape = g->shape[g->count - 1], n = voxels(shape);
+    for (int64_t c = 0; c < shape[0]; c++)
+        for (int64_t v = 0; v < n; v++) {
+            const float x = at(g, a, c, v), z = at(g, b, c, v);
+            y[c * n + v] = op == VOX_JOIN_ADD   ? x + z
+                           : op == VOX_JOIN_SUB ? x - z
+                           : op == VOX_JOIN_MUL ? x * z
+                                                : x / z;
+        }
+}
+
+static void random_concat(graph *g, dice *d, int first) {
+    int values[3] = {first}, count = 1;
+    int64_t shape[4];
+    memcpy(shape, g->shape[first], sizeof shape);
+    while (count < 3) {
+        const int v = (int)dice_between(d, 0, g->count - 1);
+        if (memcmp(g->shape[v] + 1, shape + 1, 3 * sizeof *shape) != 0)
+            break;
+        shape[0] += g->shape[v][0];
+        values[count++] = v;
+    }
+    cr_assert_eq(vox_network_concat(g->network, count, values, NULL), VOX_OK);
+    float *y = new_value(g, shape);
+    for (int i = 0; i < count; i++) {
+        const int64_t n = product(g->shape[values[i]], 4);
+        memcpy(y, g->value[values[i]], (size_t)n * sizeof *y);
+        y += n;
+    }
+}
+
+/* The value at index i of an axis of n, which may lie outside: torch.nn.functional.pad's modes
+ * constant and replicate. -1: the constant. */
+static int64_t clamp_index(int64_t i, int64_t n, bool replicate) {
+    if (i >= 0 && i < n)
+        return i;
+    return !replicate ? -1 : i < 0 ? 0 : n - 1;
+}
+
+static void random_slice(graph *g, dice *d, int from) {
+    const int64_t *in = g->shape[from];
+    vox_slice s = {.mode = dice_between(d, 0, 1) ? VOX_PAD_ZEROS : VOX_PAD_REPLICATE, .fill = 0.5f};
+    for (int i = 0; i < 4; i++) {
+        s.step[i] = dice_between(d, 1, 2);
+        s.from[i] = dice_between(d, i > 0 ? -2 : 0, vox_min(in[i] - 1, 2));
+        const int64_t most = vox_ceil_div(in[i] - s.from[i], s.step[i]);
+        s.count[i] = dice_between(d, vox_max(most - 2, 1), most + (i > 0 ? 2 : 0));
+    }
+    cr_assert_eq(vox_network_select(g->network, from, NULL), VOX_OK);
+    cr_assert_eq(vox_network_slice(g->network, &s, NULL), VOX_OK);
+    float *y = new_value(g, s.count);
+    const bool copy = s.mode == VOX_PAD_REPLICATE;
+    for (int64_t c = 0; c < s.count[0]; c++)
+        for (int64_t z = 0; z < s.count[1]; z++)
+            for (int64_t r = 0; r < s.count[2]; r++)
+                for (int64_t i = 0; i < s.count[3]; i++) {
+                    const int64_t at[3] = {clamp_index(s.from[1] + z * s.step[1], in[1], copy),
+                                           clamp_index(s.from[2] + r * s.step[2], in[2], copy),
+                                           clamp_index(s.from[3] + i * s.step[3], in[3], copy)};
+                    const int64_t channel = s.from[0] + c * s.step[0];
+                    *y++ =
+                        at[0] < 0 || at[1] < 0 || at[2] < 0
+                            ? s.fill
+                            : g->value[from]
+                                      [((channel * in[1] + at[0]) * in[2] + at[1]) * in[3] + at[2]];
+                }
+}
+
+static graph random_graph(dice *d) {
+    graph g = {.network = vox_network_new(NULL)};
+    const int64_t in[4] = {dice_between(d, 1, 3), dice_between(d, 4, 14), dice_between(d, 4, 10),
+                           dice_between(d, 4, 20)};
+    float *x = new_value(&g, in);
+    for (int64_t i = 0; i < product(in, 4); i++)
+        x[i] = dice_value(d);
+    const int layers = (int)dice_between(d, 1, MOST_VALUES - 1);
+    for (int i = 0; i < layers; i++) {
+        const int from =
+            (int)(dice_between(d, 0, 1) ? g.count - 1 : dice_between(d, 0, g.count - 1));
+        switch (dice_between(d, 0, 6)) {
+        case 0:
+        case 1:
+            random_conv(&g, d, from);
+            break;
+        case 2:
+            random_pool(&g, d, from);
+            break;
+        case 3:
+            add_alone(&g, from, add_relu, NULL);
+            break;
+        case 4:
+            random_concat(&g, d, from);
+            break;
+        case 5:
+            random_slice(&g, d, from);
+            break;
+        default:
+            random_join(&g, d, from, (int)dice_between(d, 0, g.count - 1));
+        }
+    }
+    return g;
+}
+
+static void free_graph(graph *g) {
+    vox_network_free(g->network);
+    for (int i = 0; i < g->count; i++)
+        free(g->value[i]);
+}
+
+/* NaN (0/0) equals NaN: every one of them is the machine's. */
+static bool same(const float *a, const float *b, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (a[i] != b[i] && !(a[i] != a[i] && b[i] != b[i]))
+            return false;
+    return true;
+}
+
+typedef struct target {
+    float *y;
+    const int64_t *shape;
+} target;
+
+static vox_status collect(void *user, int64_t d, int64_t count, const vox_planes *planes,
+                          vox_error *err) {
+    const target *t = user;
+    const vox_planes to = vox_dense_planes(t->y, t->shape);
+    (void)err;
+    for (int64_t c = 0; c < to.channels; c++)
+        for (int64_t i = d; i < d + count; i++)
+            for (int64_t r = 0; r < to.rows; r++)
+                memcpy(vox_plane_row(&to, c, i, r), vox_plane_row(planes, c, i, r),
+                       (size_t)to.columns * sizeof(float));
+    return VOX_OK;
+}
+
+/* Streams the input in slabs, twice over. */
+static void stream(const graph *g, int value, int64_t slab, int threads, float *y) {
+    target t = {y, g->shape[value]};
+    const int64_t *in = g->shape[0];
+    vox_pipeline *p = vox_pipeline_new(g->network, in, NULL, slab, threads, NULL);
+    cr_assert_not_null(p);
+    cr_assert_eq(vox_pipeline_start(p, collect, &t, NULL), VOX_OK);
+    const vox_planes x = vox_dense_planes(g->value[0], in);
+    for (int frame = 0; frame < 2; frame++) {
+        memset(y, 0, (size_t)product(t.shape, 4) * sizeof *y);
+        for (int64_t d = 0; d < in[1]; d += slab)
+            cr_assert_eq(vox_pipeline_push(p, vox_min(slab, in[1] - d), &x, NULL), VOX_OK);
+    }
+    vox_pipeline_free(p);
+}
+
+Test(network, streams_what_its_layers_give_alone) {
+    int joined = 0;
+    for (uint64_t seed = 0; seed < 250; seed++) {
+        dice d = dice_new(seed);
+        graph g = random_graph(&d);
+        const int value = vox_network_value(g.network);
+        cr_assert_eq(value, g.count - 1);
+        float *y = malloc((size_t)product(g.shape[value], 4) * sizeof *y);
+        stream(&g, value, dice_between(&d, 1, 5), (int)dice_between(&d, 1, 3), y);
+        cr_assert(same(y, g.value[value], product(g.shape[value], 4)), "seed %d", (int)seed);
+        joined += g.count > 5;
+        free(y);
+        free_graph(&g);
+    }
+    cr_assert_gt(joined, 125);
+}
+
+/* Parts of the output along H and W, as for planes that are too large. */
+Test(network, parts_are_those_of_the_whole) {
+    for (uint64_t seed = 0; seed < 120; seed++) {
+        dice d = dice_new(seed);
+        graph g = random_graph(&d);
+        const int value = vox_network_value(g.network);
+        const int64_t *out = g.shape[value], *in = g.shape[0];
+        vox_box part = {.to = {out[1]}};
+        int64_t shape[4] = {out[0], out[1]};
+        for (int i = 1; i < 3; i++) {
+            part.from[i] = dice_between(&d, 0, out[1 + i] - 1);
+            part.to[i] = dice_between(&d, part.from[i] + 1, out[1 + i]);
+            shape[1 + i] = vox_box_extent(&part, i);
+        }
+        float *y = malloc((size_t)product(shape, 4) * sizeof *y);
+        target t = {y, shape};
+        vox_pipeline *p = vox_pipeline_new(g.network, in, &part, 2, 2, NULL);
+        cr_assert_not_null(p);
+        cr_assert_eq(vox_pipeline_start(p, collect, &t, NULL), VOX_OK);
+        const vox_box need = vox_pipeline_input_box(p);
+        vox_planes x = vox_dense_planes(g.value[0], in);
+        x.data = vox_plane_row(&x, 0, need.from[0], need.from[1]) + need.from[2];
+        for (int64_t i = 0; i < vox_box_extent(&need, 0); i += 2)
+            cr_assert_eq(vox_pipeline_push(p, vox_min(2, vox_box_extent(&need, 0) - i), &x, NULL),
+                         VOX_OK);
+        const vox_planes got = vox_dense_planes(y, shape),
+                         whole = vox_dense_planes(g.value[value], out);
+        for (int64_t c = 0; c < shape[0]; c++)
+            for (int64_t z = 0; z < shape[1]; z++)
+                for (int64_t r = 0; r < shape[2]; r++)
+                    cr_assert(same(vox_plane_row(&got, c, z, r),
+                                   vox_plane_row(&whole, c, z, part.from[1] + r) + part.from[2],
+                                   shape[3]),
+                              "seed %d", (int)seed);
+        vox_pipeline_free(p);
+        free(y);
+        free_graph(&g);
+    }
+}

@@ -51,7 +51,7 @@ endif
 # ---- Sources ------------------------------------------------------------------------------------
 
 KERNEL_SRC := src/kernel/tile.c
-LIB_SRC    := $(filter-out $(KERNEL_SRC),$(wildcard $(foreach d,base kernel layer stream volume weights engine,src/$(d)/*.c)))
+LIB_SRC    := $(filter-out $(KERNEL_SRC),$(wildcard $(foreach d,base kernel layer stream volume weights model engine,src/$(d)/*.c)))
 CLI_SRC    := $(wildcard src/cli/*.c)
 UNIT_SRC   := $(wildcard tests/unit/*.c)
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o) $(if $(wildcard $(KERNEL_SRC)),$(ISAS:%=$(BUILD)/src/kernel/tile.%.o))

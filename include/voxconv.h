@@ -211,6 +211,30 @@ vox_status vox_network_geometry(const vox_network *n, const int64_t in[4], doubl
 vox_status vox_network_run(const vox_network *n, const float *x, const int64_t in[5], float *y,
                            int threads, vox_error *err);
 
+/* ---- Models: networks from files ------------------------------------------------------------- */
+
+typedef struct vox_model_options {
+    const char *weights; /* text networks: a file of tensors by name, or NULL; FILE:PREFIX as for
+                            the command's -w */
+    bool init;           /* text networks: torch's own initial weights instead */
+    uint64_t seed;
+    bool axes_whd; /* the model's axes are x, y, z: its kernels are turned, the volume is not */
+} vox_model_options;
+
+/* A file that describes a network. */
+typedef struct vox_model vox_model;
+/* The format is found from the content. Errors: VOX_ERR_WEIGHTS for a file that is missing,
+ * malformed or does not fit its weights, VOX_ERR_UNSUPPORTED for a layer that is not served,
+ * VOX_ERR_RESOURCE. */
+vox_model *vox_model_open(const char *path, const vox_model_options *o, vox_error *err);
+void vox_model_free(vox_model *m);
+/* Channels of the input; 0: any. */
+int64_t vox_model_in_channels(const vox_model *m);
+/* Whether what comes out is a vector of numbers, and no volume. */
+bool vox_model_gives_vector(const vox_model *m);
+/* The network for an input (C, D, H, W); the caller frees it. */
+vox_network *vox_model_network(const vox_model *m, const int64_t in[4], vox_error *err);
+
 /* The instruction set in use ("avx512", "avx2", "neon", "portable"): the best that machine and
  * operating system have, or what the environment's VOXCONV_ISA or vox_isa_select() names. */
 const char *vox_isa(void);

@@ -44,12 +44,12 @@ static vox_status lay_out_rows(vox_feed *f, vox_error *err) {
 }
 
 vox_status vox_feed_init(vox_feed *f, const vox_layer *window, const int64_t in[4],
-                         const vox_axis *axis, int threads, vox_error *err) {
-    *f = (vox_feed){.window = window, .threads = threads};
+                         const vox_axis *axis, int64_t out, int threads, vox_error *err) {
+    *f = (vox_feed){.out = out, .window = window, .threads = threads};
     memcpy(f->in, in, sizeof f->in);
     memcpy(f->axis, axis, sizeof f->axis);
     vox_status status = lay_out_rows(f, err);
-    return status ? status : vox_schedule_init(&f->schedule, &f->axis[0], err);
+    return status ? status : vox_schedule_init(&f->schedule, &f->axis[0], window, out, err);
 }
 
 /* A slot more where planes of padding must exist. */
@@ -148,7 +148,7 @@ bool vox_feed_ready(const vox_feed *f, int64_t o) {
 }
 
 int64_t vox_feed_holding(const vox_feed *f) {
-    if (*f->produced == f->axis[0].out)
+    if (*f->produced == f->out)
         return 0;
     return vox_max(f->received - vox_schedule_keep(&f->schedule, *f->produced), 0);
 }

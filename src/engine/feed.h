@@ -9,6 +9,7 @@
 
 typedef struct vox_feed {
     int64_t in[4];           /* (C, D, H, W) of the planes */
+    int64_t out;             /* planes of the reader's result */
     vox_axis axis[3];        /* of the reader's window */
     const vox_layer *window; /* that reads it, or NULL */
     vox_schedule schedule;   /* of the planes of axis[0] */
@@ -31,12 +32,12 @@ typedef struct vox_feed {
     const int64_t *produced; /* planes of output that the reader has made */
 } vox_feed;
 
-/* For planes (C, D, H, W) `in`. window NULL: the reader takes the voxels one by one, from index
- * -axis.before on or, where there is but one, always that. Nothing is held yet, and
- * ring.slots is the caller's to set before vox_feed_bytes and vox_feed_start. Released with
- * vox_feed_free, after a failure also. */
+/* For planes (C, D, H, W) `in`, of which the reader makes `out`. window NULL: the reader takes the
+ * voxels one by one, from index -axis.before on or, where there is but one, always that. Nothing is
+ * held yet, and ring.slots is the caller's to set before vox_feed_bytes and vox_feed_start.
+ * Released with vox_feed_free, after a failure also. */
 vox_status vox_feed_init(vox_feed *f, const vox_layer *window, const int64_t in[4],
-                         const vox_axis *axis, int threads, vox_error *err);
+                         const vox_axis *axis, int64_t out, int threads, vox_error *err);
 int64_t vox_feed_bytes(const vox_feed *f);
 vox_status vox_feed_start(vox_feed *f, vox_error *err);
 void vox_feed_free(vox_feed *f);

@@ -70,6 +70,8 @@ static void include(vox_box *box, const vox_box *more) {
 static vox_box needed(const vox_layer *l, const level *result, const level *input) {
     vox_box box = result->box;
     const int64_t *n = input->value.shape;
+    if (l->class->reach)
+        return whole(n);
     if (l->class->window) {
         for (int i = 0; i < 3; i++) {
             const vox_axis part = vox_axis_part(&result->value.axis[i], result->box.from[i],
@@ -115,6 +117,8 @@ static level *make_levels(const vox_network *network, const int64_t in[4], const
         levels[network->current].box = *part;
     for (int v = count; v > 0 && part; v--) {
         const vox_layer *l = network->layer[v - 1];
+        if (l->class->reach && levels[v].value.reads > 0)
+            levels[v].box = whole(levels[v].value.shape);
         for (int k = 0; k < l->input_count && levels[v].value.reads > 0; k++) {
             const vox_box box = needed(l, &levels[v], &levels[l->input[k]]);
             include(&levels[l->input[k]].box, &box);
@@ -122,7 +126,7 @@ static level *make_levels(const vox_network *network, const int64_t in[4], const
     }
     for (int v = 0; v <= count; v++) {
         const vox_layer *l = v > 0 ? network->layer[v - 1] : NULL;
-        if (part && l && l->class->window && levels[v].value.reads > 0)
+        if (part && l && l->class->window && !l->class->reach && levels[v].value.reads > 0)
             cut_axes(&levels[v], &levels[l->input[0]]);
         levels[v].shape[0] = levels[v].value.shape[0];
         for (int i = 0; i < 3; i++)
@@ -179,7 +183,8 @@ static vox_status connect(builder *b, vox_stage *reader, vox_feed *feed, const v
                                       .before = one ? 0 : in->box.from[i] - out->box.from[i],
                                       .mode = VOX_PAD_REPLICATE};
     }
-    vox_status status = vox_feed_init(feed, window, in->shape, axis, b->threads, b->err);
+    vox_status status =
+        vox_feed_init(feed, window, in->shape, axis, out->shape[1], b->threads, b->err);
     feed->produced = &reader->produced;
     return status ? status : vox_stage_add_reader(b->of[value], feed, b->err);
 }
@@ -200,8 +205,13 @@ static vox_stage *add_stage(builder *b, const vox_layer *window, int value, int 
         s->slab = p->slab;
         return s;
     }
-    const int64_t stride = window ? b->levels[result].value.axis[0].stride : 1;
-    s->slab = vox_max(b->of[value]->slab / stride, 1);
+    const int64_t slab = b->of[value]->slab, depth = b->levels[value].shape[1];
+    const bool reach = window && window->class->reach;
+    int64_t planes;
+    s->slab = window ? slab / b->levels[result].value.axis[0].stride : slab;
+    if (reach) /* as many times more or fewer as the whole has */
+        s->slab = vox_mul(slab, s->out[1], &planes) ? planes / depth : slab;
+    s->slab = vox_max(s->slab, 1);
     return connect(b, s, &s->main, window, value, result) ? NULL : s;
 }
 
@@ -411,9 +421,12 @@ static vox_status size_rings(const vox_pipeline *p, int64_t period, vox_error *e
  * begins. */
 static int64_t find_period(const vox_pipeline *p) {
     int64_t period = p->slab;
-    for (int i = 1; i < p->stage_count; i++)
-        if (!vox_mul(period, p->stage[i]->main.axis[0].stride, &period))
+    for (int i = 1; i < p->stage_count; i++) {
+        const vox_feed *f = &p->stage[i]->main;
+        const bool reach = f->window && f->window->class->reach; /* may have none */
+        if (reach || !vox_mul(period, f->axis[0].stride, &period))
             return INT64_MAX / 64;
+    }
     return vox_min(period, INT64_MAX / 64);
 }
 

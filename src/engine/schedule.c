@@ -22,11 +22,28 @@ static int64_t begin_before(const vox_axis *a, int64_t limit) {
     return room <= 0 ? 0 : vox_min(vox_ceil_div(room, a->stride), a->out);
 }
 
-vox_status vox_schedule_init(vox_schedule *s, const vox_axis *axis, vox_error *err) {
+/* The planes of one output, from the definition. */
+static void look_at(const vox_axis *a, int64_t o, int64_t *ready, int64_t *keep) {
+    for (int64_t k = 0; k < a->kernel; k++) {
+        const int64_t d = vox_axis_source(a, window_begin(a, o) + k * a->dilation);
+        if (d < 0)
+            continue;
+        *ready = vox_max(*ready, d);
+        *keep = vox_min(*keep, d);
+    }
+}
+
+vox_status vox_schedule_init(vox_schedule *s, const vox_axis *axis, const vox_layer *layer,
+                             int64_t out, vox_error *err) {
     *s = (vox_schedule){.axis = *axis};
-    const vox_axis *a = &s->axis;
-    s->inside = begin_before(a, 0);
-    s->inside_end = vox_max(begin_before(a, a->in - vox_axis_span(a) + 1), s->inside);
+    vox_axis *a = &s->axis;
+    const bool regular = !layer || !layer->class->reach;
+    if (regular) {
+        s->inside = begin_before(a, 0);
+        s->inside_end = vox_max(begin_before(a, a->in - vox_axis_span(a) + 1), s->inside);
+    } else {
+        a->out = s->inside = s->inside_end = out;
+    }
     const int64_t n = edges(s);
     s->ready = vox_alloc(n, sizeof *s->ready, "schedule", err);
     s->keep = vox_alloc(n, sizeof *s->keep, "schedule", err);
@@ -35,13 +52,11 @@ vox_status vox_schedule_init(vox_schedule *s, const vox_axis *axis, vox_error *e
     for (int64_t e = 0; e < n; e++) {
         s->ready[e] = -1;
         s->keep[e] = a->in;
-        for (int64_t k = 0; k < a->kernel; k++) {
-            const int64_t d =
-                vox_axis_source(a, window_begin(a, edge_output(s, e)) + k * a->dilation);
-            if (d < 0)
-                continue;
-            s->ready[e] = vox_max(s->ready[e], d);
-            s->keep[e] = vox_min(s->keep[e], d);
+        if (regular) {
+            look_at(a, edge_output(s, e), &s->ready[e], &s->keep[e]);
+        } else {
+            layer->class->reach(layer, a->in, e, &s->keep[e], &s->ready[e]);
+            s->ready[e]--;
         }
     }
     /* Outputs come in their order: what one waits for, the next ones have; what one still needs,

@@ -13,8 +13,10 @@ typedef struct vox_schedule {
     int64_t *ready, *keep;      /* [edges]: of outputs [0, inside), then [inside_end, out) */
 } vox_schedule;
 
-/* Released with vox_schedule_free, after a failure also. */
-vox_status vox_schedule_init(vox_schedule *s, const vox_axis *axis, vox_error *err);
+/* `layer` (may be NULL): where it has a reach, that counts instead of the axis, and `out` outputs
+ * are listed. Released with vox_schedule_free, after a failure also. */
+vox_status vox_schedule_init(vox_schedule *s, const vox_axis *axis, const vox_layer *layer,
+                             int64_t out, vox_error *err);
 void vox_schedule_free(vox_schedule *s);
 /* Outputs [0, o] need input planes up to this one. -1: none. */
 int64_t vox_schedule_ready(const vox_schedule *s, int64_t o);

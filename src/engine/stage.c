@@ -60,7 +60,7 @@ void vox_stage_free(vox_stage *s) {
 }
 
 static int64_t plane_pointers(const vox_stage *s) {
-    return s->slab * s->main.axis[0].kernel;
+    return s->window->class->reach ? 0 : s->slab * s->main.axis[0].kernel;
 }
 
 int64_t vox_stage_table_bytes(const vox_stage *s) {
@@ -247,10 +247,12 @@ static void run_window(vox_stage *s, int64_t count) {
     vox_planes to = s->to[0]->ring;
     to.data += s->at * to.channel_stride;
     to.channels = s->channels;
-    point_planes(s, s->produced, count);
+    if (!s->window->class->reach)
+        point_planes(s, s->produced, count);
     const vox_window w = {
         .axis = f->axis,
-        .planes = s->planes,
+        .planes = s->window->class->reach ? NULL : s->planes,
+        .from = &f->ring,
         .channel_stride = f->ring.channel_stride,
         .row_stride = f->ring.row_stride,
         .row_offset = s->row_offset,

@@ -49,9 +49,11 @@ vox_axis vox_axis_part(const vox_axis *whole, int64_t from, int64_t to, int64_t 
 
 /* A window layer's order of work: output planes [first, first + count). */
 typedef struct vox_window {
-    const vox_axis *axis; /* [3] */
-    const float *const
-        *planes; /* [count][kD]: padded plane of channel 0 under tap kd; NULL: no source */
+    const vox_axis *axis;         /* [3] */
+    const float *const *planes;   /* [count][kD]: padded plane of channel 0 under tap kd; NULL: no
+                                     source. NULL altogether for layers with a reach, which look at
+                                     `from` */
+    const vox_planes *from;       /* the input's interior, by plane, as far as it is needed */
     int64_t channel_stride;       /* of the padded planes, floats */
     int64_t row_stride;           /* of padded rows */
     const int64_t *row_offset;    /* [kH], floats from an output row's input to tap kh */
@@ -79,6 +81,13 @@ typedef struct vox_layer_class {
      * axis[3] for window layers. */
     vox_status (*shape)(const vox_layer *l, const int64_t *in, int64_t out[4], vox_axis axis[3],
                         vox_error *err);
+    /* Window layers that look at other planes than axis[0] says (NULL: at those): output plane o is
+     * made from input planes [*first, *end) of `depth`; neither goes down as o grows. Their axes
+     * say just how rows are padded, and they compute whole planes. */
+    void (*reach)(const vox_layer *l, int64_t depth, int64_t o, int64_t *first, int64_t *end);
+    /* Window layers: output voxel o is centred on index o * *stride + *origin of the input, along
+     * axis i. NULL: as axis[i] says. */
+    void (*place)(const vox_layer *l, const int64_t in[4], int i, double *stride, double *origin);
     /* Window layers. prepare (NULL: nothing): whatever a run with `threads` threads needs besides
      * the planes (packed weights, scratch), as an opaque block that free() releases. weight_bytes
      * (NULL: none), for the plan: the layer's own weights and that block. */

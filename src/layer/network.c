@@ -133,6 +133,18 @@ vox_status vox_network_shape(const vox_network *n, const int64_t in[4], int64_t 
     return VOX_OK;
 }
 
+/* Output voxel o of a window layer is centred on index o*s - before + d*(k-1)/2 of its input,
+ * unless the layer says otherwise. */
+static void place(const vox_layer *l, const vox_value *values, const vox_axis *a, int i,
+                  double *stride, double *origin) {
+    if (l->class->place) {
+        l->class->place(l, values[l->input[0]].shape, i, stride, origin);
+        return;
+    }
+    *stride = (double)a->stride;
+    *origin = (double)a->dilation * (double)(a->kernel - 1) / 2 - (double)a->before;
+}
+
 /* From the output back to the input, along the first operand of each layer. */
 vox_status vox_network_geometry(const vox_network *n, const int64_t in[4], double stride[3],
                                 double origin[3], vox_error *err) {
@@ -144,14 +156,13 @@ vox_status vox_network_geometry(const vox_network *n, const int64_t in[4], doubl
         stride[i] = 1;
         origin[i] = 0;
         for (int v = n->current; v > 0; v = n->layer[v - 1]->input[0]) {
-            const vox_axis *a = &values[v].axis[i];
-            if (!n->layer[v - 1]->class->window)
+            const vox_layer *l = n->layer[v - 1];
+            double scale, shift;
+            if (!l->class->window)
                 continue;
-            /* Output voxel o of a layer is centred on index o*s - before + d*(k-1)/2 of its
-             * input. */
-            stride[i] *= (double)a->stride;
-            origin[i] = origin[i] * (double)a->stride - (double)a->before +
-                        (double)a->dilation * (double)(a->kernel - 1) / 2;
+            place(l, values, &values[v].axis[i], i, &scale, &shift);
+            stride[i] *= scale;
+            origin[i] = origin[i] * scale + shift;
         }
     }
     free(values);

@@ -48,7 +48,7 @@ static vox_axis random_axis(dice *d) {
 static void compare(const vox_axis *a, uint64_t seed) {
     vox_schedule s;
     int64_t slots = 1;
-    cr_assert_eq(vox_schedule_init(&s, a, NULL), VOX_OK);
+    cr_assert_eq(vox_schedule_init(&s, a, NULL, a->out, NULL), VOX_OK);
     for (int64_t o = 0; o < a->out; o++) {
         const int64_t ready = naive_ready(a, o), keep = naive_keep(a, o);
         cr_assert_eq(vox_schedule_ready(&s, o), ready, "ready, case %d, output %d", (int)seed,
@@ -86,7 +86,7 @@ Test(schedule, is_small_for_any_number_of_planes) {
                         .before = 1,
                         .mode = VOX_PAD_REPLICATE};
     vox_schedule s;
-    cr_assert_eq(vox_schedule_init(&s, &a, NULL), VOX_OK);
+    cr_assert_eq(vox_schedule_init(&s, &a, NULL, a.out, NULL), VOX_OK);
     cr_assert_eq(vox_schedule_slots(&s), 3);
     cr_assert_leq(vox_schedule_bytes(&s), 64);
     cr_assert_eq(vox_schedule_ready(&s, a.out / 2), a.out / 2 + 1);

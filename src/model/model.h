@@ -1,0 +1,30 @@
+/* model.h - networks from files: what a reader of one format fills. */
+#ifndef VOX_MODEL_H
+#define VOX_MODEL_H
+
+#include "base/base.h"
+
+/* A format. */
+typedef struct vox_model_format {
+    const char *name; /* "onnx" */
+    /* Reads a file and checks what can be checked without an input's shape. */
+    vox_status (*open)(vox_model *m, const vox_model_options *o, vox_error *err);
+    /* Adds the layers for an input (C, D, H, W) to a network whose current value is the input;
+     * leaves the output current. */
+    vox_status (*build)(const vox_model *m, const int64_t in[4], vox_network *n, vox_error *err);
+    void (*free)(vox_model *m);
+} vox_model_format;
+
+struct vox_model {
+    const vox_model_format *format;
+    char *path;
+    int64_t in_channels; /* 0: any */
+    int64_t in_size[3];  /* D, H, W that it was made for; 0: any */
+    bool vector;         /* what comes out is a vector (N, C), and no volume */
+    void *content;       /* the reader's own */
+};
+
+/* The readers. */
+extern const vox_model_format vox_model_text, vox_model_tfjs, vox_model_onnx;
+
+#endif

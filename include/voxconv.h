@@ -186,6 +186,9 @@ vox_status vox_network_join(vox_network *n, vox_join op, int a, int b, vox_error
 /* Adds the channels of all values behind each other, torch.cat(values, 1). */
 vox_status vox_network_concat(vox_network *n, int count, const int *values, vox_error *err);
 
+/* Adds torch.argmax(x, 1): the number of the largest channel, in one channel. */
+vox_status vox_network_argmax(vox_network *n, vox_error *err);
+
 /* A part of the value, as NumPy's x[:, from:from+count*step:step] does along C, D, H and W; `from`
  * may be negative, and from + count*step may lie beyond the value: what is not there is made as
  * torch.nn.functional.pad does it (mode, and `fill` for VOX_PAD_ZEROS). Along C neither. */
@@ -230,6 +233,9 @@ vox_model *vox_model_open(const char *path, const vox_model_options *o, vox_erro
 void vox_model_free(vox_model *m);
 /* Channels of the input; 0: any. */
 int64_t vox_model_in_channels(const vox_model *m);
+/* D, H and W of the input that it was made for; 0: any. Networks of local layers take others, too.
+ */
+void vox_model_in_size(const vox_model *m, int64_t size[3]);
 /* Whether what comes out is a vector of numbers, and no volume. */
 bool vox_model_gives_vector(const vox_model *m);
 /* The network for an input (C, D, H, W); the caller frees it. */

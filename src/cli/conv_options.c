@@ -2,7 +2,6 @@
 #include "cli/conv_options.h"
 
 #include "cli/cli.h"
-#include "cli/progress.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -14,9 +13,8 @@ const char *const init_names[] = {"kaiming_uniform", "kaiming_normal", "torch", 
 static const char *const layout_names[] = {"torch", "keras", NULL};
 static const char *const normalize_names[] = {"none", "sum", "abs", NULL};
 static const char *const padding_modes[] = {"zeros", "reflect", "replicate", "circular", NULL};
-static const char *const time_names[] = {"auto", "batch", "channels", NULL};
 
-static option_set set_padding, set_activation, set_pool, set_datatype, set_overlap, set_blend;
+static option_set set_padding, set_activation, set_pool;
 
 #define WEIGHTS "Weights (one of --weights, --kernel, --init)"
 #define AFTER "After the convolution, in this order"
@@ -24,15 +22,7 @@ static option_set set_padding, set_activation, set_pool, set_datatype, set_overl
 #define ROW(...) OPTION_ROW(conv_options, __VA_ARGS__)
 
 const option_row conv_rows[] = {
-    ROW('o', "output", "FILE", "Output", ".nii, .nii.gz, .hdr or .img (a pair), or - for stdout",
-        set_text, output),
-    ROW('f', "force", NULL, "Output", "replace an existing output", set_flag, force),
-    ROW('t', "datatype", "TYPE", "Output",
-        "float32 (default), uint8, int16, ..., or input: the input's type and scaling",
-        set_datatype, datatype),
-    ROW('z', "compression", "LEVEL", "Output", "gzip level, 0 to 9", set_integer, compression,
-        .max = 9),
-    ROW(0, "split", NULL, "Output", "write a file for each output channel", set_flag, split),
+    OUTPUT_ROWS(conv_options),
 
     ROW('w', "weights", "FILE[:PREFIX]", WEIGHTS,
         "weight and bias of a .npy, .npz, .safetensors, .txt or .nii file", set_text, weights),
@@ -82,52 +72,18 @@ const option_row conv_rows[] = {
     ROW(0, "avg-pool", "POOL", AFTER,
         "KERNEL[:stride=S][:padding=P][:ceil_mode][:count_include_pad=0]", set_pool, avg_pool),
 
-    ROW(0, "time", "auto|batch|channels", "Data",
-        "what a 4-D file's t axis is (default auto: by the layer's in_channels)", set_choice, time,
-        .choices = time_names),
-
-    ROW('j', "threads", "N", "Execution", "default: OMP_NUM_THREADS or all cores", set_integer,
-        threads, .min = 1, .max = 4096),
-    ROW('m', "max-memory", "SIZE", "Execution",
-        "cap on peak memory: 512M, 2G (default: 80% of what is available)", set_bytes, max_memory),
-    ROW(0, "slab", "N", "Execution", "D-planes at a time (default: chosen)", set_integer, slab,
-        .min = 1),
-    ROW(0, "patch-size", "N|D,H,W", "Execution", "work through the volume in patches", set_triple,
-        patch_size, .min = 1, .max = INT32_MAX),
-    ROW(0, "blend", "MODE", "Execution",
-        "exact (default): patches change no bit; average, gaussian[:SIGMA_SCALE]: each patch is a "
-        "volume of its own, overlaps are averaged",
-        set_blend, blend),
-    ROW(0, "overlap", "X|D,H,W", "Execution",
-        "of patches that are averaged: voxels, or below 1 a share of the patch (default 0.25)",
-        set_overlap, overlap),
-    ROW(0, "plan", NULL, "Execution", "print shapes and memory on stdout and stop", set_flag, plan),
-    ROW(0, "isa", "NAME", "Execution", "instruction set: auto or one that --version lists",
-        set_text, isa),
-
-    ROW('q', "quiet", NULL, "General", "no warnings, no progress", set_flag, quiet),
-    ROW('v', "verbose", NULL, "General", "say on stderr what was done", set_flag, verbose),
-    ROW(0, "progress", "auto|always|never", "General", "default auto: on a terminal", set_choice,
-        progress, .choices = progress_modes),
-    ROW(0, "json", NULL, "General", "print the plan or a report of the run on stdout as JSON",
-        set_flag, json),
+    EXECUTION_ROWS(conv_options),
     OPTION_GENERAL_ROWS,
 };
 
 void conv_options_defaults(void *values) {
     conv_options *o = values;
-    vox_filter_options library;
-    vox_filter_defaults(&library);
     o->init = o->padding_mode = NOT_GIVEN;
     o->seed = NOT_GIVEN;
     o->batchnorm_eps = NOT_GIVEN;
-    for (int axis = 0; axis < 3; axis++) {
+    for (int axis = 0; axis < 3; axis++)
         o->stride[axis] = o->dilation[axis] = 1;
-        o->overlap[axis] = NOT_GIVEN;
-    }
-    o->datatype = library.datatype;
-    o->compression = library.compression;
-    o->progress = PROGRESS_AUTO;
+    execution_defaults(&o->execution);
 }
 
 /* All three from `least` to a limit that keeps products of them far from overflow. */
@@ -251,65 +207,13 @@ static bool set_pool(const option_row *row, const char *value, void *field, char
     return ok;
 }
 
-static bool set_datatype(const option_row *row, const char *value, void *field, char *reason) {
-    (void)row;
-    const int datatype =
-        !strcmp(value, "input") ? VOX_DATATYPE_INPUT : vox_datatype_from_name(value);
-    if (!datatype) {
-        snprintf(reason, OPTION_REASON,
-                 "must be input or a NIfTI type such as uint8, int16, float32, float64");
-        return false;
-    }
-    *(int *)field = datatype;
-    return true;
-}
-
-static bool set_overlap(const option_row *row, const char *value, void *field, char *reason) {
-    (void)row;
-    double overlap[3];
-    bool ok = parse_real_triple(value, overlap);
-    for (int axis = 0; ok && axis < 3; axis++)
-        ok = overlap[axis] >= 0 && overlap[axis] <= INT32_MAX &&
-             (overlap[axis] < 1 || overlap[axis] == (double)(int64_t)overlap[axis]);
-    if (!ok) {
-        snprintf(reason, OPTION_REASON,
-                 "must be whole voxels, or a share of the patch below 1, or three as D,H,W");
-        return false;
-    }
-    memcpy(field, overlap, sizeof overlap);
-    return true;
-}
-
-static bool set_blend(const option_row *row, const char *value, void *field, char *reason) {
-    (void)row;
-    blend_option b = {.kind = VOX_BLEND_EXACT};
-    bool ok = true;
-    if (!strcmp(value, "average"))
-        b.kind = VOX_BLEND_AVERAGE;
-    else if (!strcmp(value, "gaussian"))
-        b.kind = VOX_BLEND_GAUSSIAN;
-    else if (!strncmp(value, "gaussian:", 9)) {
-        b.kind = VOX_BLEND_GAUSSIAN;
-        ok = parse_real(value + 9, &b.sigma_scale) && b.sigma_scale > 0;
-    } else
-        ok = !strcmp(value, "exact");
-    if (!ok) {
-        snprintf(reason, OPTION_REASON,
-                 "must be exact, average, or gaussian[:SIGMA_SCALE] with a number above 0");
-        return false;
-    }
-    *(blend_option *)field = b;
-    return true;
-}
-
 vox_status conv_options_check(const conv_options *o, int input_count, vox_error *err) {
     const int sources = (o->weights != NULL) + (o->kernel != NULL) + (o->init != NOT_GIVEN);
     const char *reason = NULL;
-    if (!input_count)
-        reason = "an input file is missing (- for stdin)";
-    else if (!o->output)
-        reason = "--output is missing (-o FILE, or -o - for stdout)";
-    else if (sources == 0)
+    const vox_status status = execution_check("conv", &o->execution, input_count, err);
+    if (status)
+        return status;
+    if (sources == 0)
         reason = "one of --weights, --kernel or --init is missing";
     else if (sources > 1)
         reason = "only one of --weights, --kernel and --init can be given";
@@ -327,12 +231,5 @@ vox_status conv_options_check(const conv_options *o, int input_count, vox_error 
         reason = "--batchnorm-eps goes with --batchnorm only";
     else if (o->max_pool.given && o->avg_pool.given)
         reason = "only one of --max-pool and --avg-pool can be given";
-    else if (o->blend.kind != VOX_BLEND_EXACT && !o->patch_size[0])
-        reason = "--blend average and gaussian need --patch-size";
-    else if (o->blend.kind == VOX_BLEND_EXACT && o->overlap[0] >= 0)
-        reason = "--overlap goes with --blend average and gaussian only: exact patches overlap by "
-                 "what the layers look at";
-    else if (o->json && !o->plan && !strcmp(o->output, "-"))
-        reason = "--json prints on stdout, where --output - writes the volume";
     return reason ? cli_fail(err, VOX_ERR_USAGE, "conv: %s", reason) : VOX_OK;
 }

@@ -2,7 +2,7 @@
 #ifndef VOX_CLI_CONV_OPTIONS_H
 #define VOX_CLI_CONV_OPTIONS_H
 
-#include "cli/options.h"
+#include "cli/execution.h"
 
 typedef enum weights_layout { LAYOUT_TORCH, LAYOUT_KERAS } weights_layout;
 typedef enum normalize_mode { NORMALIZE_NONE, NORMALIZE_SUM, NORMALIZE_ABS } normalize_mode;
@@ -24,13 +24,6 @@ typedef struct pool_option {
     vox_pool3d pool;
 } pool_option;
 
-typedef struct blend_option {
-    vox_blend kind;
-    double sigma_scale; /* 0: the library's */
-} blend_option;
-
-enum { NOT_GIVEN = -1 };
-
 typedef struct conv_options {
     /* weights */
     const char *weights, *bias, *kernel;
@@ -48,20 +41,7 @@ typedef struct conv_options {
     double batchnorm_eps; /* or NOT_GIVEN */
     activation_option activation;
     pool_option max_pool, avg_pool;
-    /* data and execution */
-    int time, datatype;
-    bool split;
-    int64_t threads, max_memory, slab;
-    int64_t patch_size[3]; /* 0,0,0: not given */
-    double overlap[3];     /* or NOT_GIVEN */
-    blend_option blend;
-    const char *isa;
-    bool plan;
-    /* general */
-    const char *output;
-    bool force, quiet, verbose, json;
-    int64_t compression;
-    int progress;
+    execution_options execution;
 } conv_options;
 
 extern const option_row conv_rows[];

@@ -13,7 +13,7 @@
 static vox_status own_channels(const conv_options *o, const vox_input *in, int64_t *channels,
                                vox_error *err) {
     vox_layout layout;
-    const vox_status status = vox_input_layout(in, 0, (vox_time)o->time, &layout, err);
+    const vox_status status = vox_input_layout(in, 0, (vox_time)o->execution.time, &layout, err);
     if (!status)
         *channels = layout.channels;
     return status;
@@ -112,7 +112,7 @@ static vox_status fit_dense(filter_weights *f, const conv_options *o, const char
         return cli_fail(err, VOX_ERR_USAGE, "--groups %" PRId64 ": too large", f->groups);
     f->in_channels = f->layout_channels = weight->shape[1] * f->groups;
     f->out_channels = weight->shape[0];
-    if (vox_input_layout(in, f->layout_channels, (vox_time)o->time, &layout, &mismatch))
+    if (vox_input_layout(in, f->layout_channels, (vox_time)o->execution.time, &layout, &mismatch))
         return wrong_channels(path, weight, f->in_channels, in, err);
     return VOX_OK;
 }

@@ -39,7 +39,7 @@ static void print_command_help(const cli_command *command) {
     options_print(command->options);
 }
 
-static vox_status run_command(const cli_command *command, int argc, char **argv, vox_error *err) {
+static vox_status call_command(const cli_command *command, int argc, char **argv, vox_error *err) {
     options_outcome outcome = OPTIONS_RUN;
     int first = 0;
     void *values = calloc(1, command->size);
@@ -82,7 +82,7 @@ static vox_status dispatch(int argc, char **argv, vox_error *err) {
     }
     for (int i = 0; i < COMMAND_COUNT; i++)
         if (!strcmp(argv[1], commands[i]->name))
-            return run_command(commands[i], argc - 1, argv + 1, err);
+            return call_command(commands[i], argc - 1, argv + 1, err);
     return unknown_command(argv[1], err);
 }
 

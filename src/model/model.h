@@ -24,6 +24,13 @@ struct vox_model {
     void *content;       /* the reader's own */
 };
 
+/* The whole of a file, freed with free(). Errors: VOX_ERR_WEIGHTS, VOX_ERR_RESOURCE. */
+vox_status vox_model_read_file(const char *path, unsigned char **data, int64_t *bytes,
+                               vox_error *err);
+/* The path of a file that a model names, beside the model itself; freed with free(). Errors:
+ * VOX_ERR_WEIGHTS where the name leads out of the model's folder. */
+char *vox_model_sibling(const vox_model *m, const char *name, vox_error *err);
+
 /* The readers. */
 extern const vox_model_format vox_model_text, vox_model_tfjs, vox_model_onnx;
 

@@ -4,7 +4,6 @@
  * torch/nn/modules/conv.py (_ConvNd.reset_parameters), torch 1.13. The bounds are Python floats
  * there, so they are doubles here, computed by the same operations in the same order.
  */
-#include "base/random.h"
 #include "weights/weights.h"
 
 #include <math.h>
@@ -34,6 +33,14 @@ static vox_status check(const vox_tensor *weight, const vox_tensor *bias, vox_er
     return VOX_OK;
 }
 
+void vox_init_reset_parameters(vox_random *r, double fan_in, float *weight, int64_t count,
+                               float *bias, int64_t bias_count) {
+    const double bound = uniform_bound(sqrt(5), fan_in);
+    vox_random_uniform(r, -bound, bound, weight, count);
+    if (bias)
+        vox_random_uniform(r, -1 / sqrt(fan_in), 1 / sqrt(fan_in), bias, bias_count);
+}
+
 vox_status vox_init_conv3d(vox_init scheme, uint64_t seed, vox_tensor *weight, vox_tensor *bias,
                            vox_error *err) {
     vox_status status = check(weight, bias, err);
@@ -53,13 +60,10 @@ vox_status vox_init_conv3d(vox_init scheme, uint64_t seed, vox_tensor *weight, v
     case VOX_INIT_KAIMING_NORMAL:
         vox_random_normal(&r, gain(0) / sqrt(fan_in), weight->data, weight->count);
         return VOX_OK;
-    case VOX_INIT_TORCH: {
-        double bound = uniform_bound(sqrt(5), fan_in);
-        vox_random_uniform(&r, -bound, bound, weight->data, weight->count);
-        if (bias)
-            vox_random_uniform(&r, -1 / sqrt(fan_in), 1 / sqrt(fan_in), bias->data, bias->count);
+    case VOX_INIT_TORCH:
+        vox_init_reset_parameters(&r, fan_in, weight->data, weight->count, bias ? bias->data : NULL,
+                                  bias ? bias->count : 0);
         return VOX_OK;
-    }
     }
     return vox_fail(err, VOX_ERR_USAGE, "init: scheme=%d: unknown", (int)scheme);
 }

@@ -8,6 +8,7 @@
 #define VOX_WEIGHTS_H
 
 #include "base/base.h"
+#include "base/random.h"
 #include "stream/stream.h"
 
 /* ---- Formats ---- */
@@ -52,6 +53,13 @@ vox_status vox_weights_make_names(vox_weights *w, int64_t count, vox_error *err)
 /* Writes a whole small file: sink, close, publish. "-" is stdout. */
 vox_status vox_weights_publish(const char *path, const void *buf, int64_t bytes, bool force,
                                vox_error *err);
+
+/* ---- Initial weights ---- */
+
+/* reset_parameters of torch's Conv3d, ConvTranspose3d and Linear: the next draws of r for `count`
+ * weights, then for the bias where there is one. */
+void vox_init_reset_parameters(vox_random *r, double fan_in, float *weight, int64_t count,
+                               float *bias, int64_t bias_count);
 
 /* ---- Messages ---- */
 

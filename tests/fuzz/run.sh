@@ -21,15 +21,15 @@ export OMP_NUM_THREADS=1
 
 bash tests/fuzz/make_seeds.sh "$build"
 
-# Limits: 5 s and 1 GB a run, and 128 MB in one piece: twice the cap that fuzz_nifti.c sets. A kernel in a compressed
-# volume may have 2^28 values (MOST_VALUES in src/volume/tensor.c), so that one gets more.
+# Limits: 20 s (many times what the slowest takes alone) and 1 GB a run, and 128 MB in one piece: twice the cap that
+# fuzz_nifti.c sets. A kernel in a compressed volume may have 2^28 values (MOST_VALUES in src/volume/tensor.c), so that one gets more.
 fuzz() {
     local name=$1 limit=128 total=1024 dict=()
     [ "$name" != nifti_weights ] || limit=1100 total=2600
     [ ! -e "$build/seeds/$name.dict" ] || dict=(-dict="$build/seeds/$name.dict")
     mkdir -p "$build/corpus/$name" "$findings/$name"
     "$build/fuzz/$name" "$build/corpus/$name" "tests/fuzz/corpus/$name" "$build/seeds/$name" "${dict[@]}" \
-        -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb="$total" -malloc_limit_mb="$limit" \
+        -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb="$total" -malloc_limit_mb="$limit" \
         -print_final_stats=1 -artifact_prefix="$findings/$name/" >"$logs/$name" 2>&1
 }
 

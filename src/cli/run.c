@@ -1,0 +1,141 @@
+/* run.c - `voxconv run`: a network from a file over volumes. */
+#include "cli/cli.h"
+#include "cli/execution.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef enum axes { AXES_DHW, AXES_WHD } axes;
+
+typedef struct run_options {
+    const char *weights;
+    bool init;
+    int64_t seed; /* or NOT_GIVEN */
+    int axes;
+    bool softmax, argmax;
+    execution_options execution; /* datatype 0: not given */
+} run_options;
+
+static const char *const axes_names[] = {"dhw", "whd", NULL};
+
+#define ROW(...) OPTION_ROW(run_options, __VA_ARGS__)
+#define MODEL "Model"
+#define RESULT "Result"
+
+static const option_row run_rows[] = {
+    OUTPUT_ROWS(run_options),
+    ROW('w', "weights", "FILE[:PREFIX]", MODEL, "the weights of a text network, by name", set_text,
+        weights),
+    ROW(0, "init", NULL, MODEL, "initial weights, as torch draws them, for a text network",
+        set_flag, init),
+    ROW(0, "seed", "N", MODEL, "seed of --init (default 0)", set_integer, seed),
+    ROW(0, "axes", "dhw|whd", MODEL,
+        "order of the model's axes: z,y,x (default) or x,y,z; its kernels are turned", set_choice,
+        axes, .choices = axes_names),
+    ROW(0, "softmax", NULL, RESULT, "softmax over the channels", set_flag, softmax),
+    ROW(0, "argmax", NULL, RESULT, "the number of the largest channel: labels, as uint8 or uint16",
+        set_flag, argmax),
+    EXECUTION_ROWS(run_options),
+    OPTION_GENERAL_ROWS,
+};
+
+static void run_defaults(void *values) {
+    run_options *o = values;
+    o->seed = NOT_GIVEN;
+    execution_defaults(&o->execution);
+    o->execution.datatype = 0;
+}
+
+static vox_status check(const run_options *o, int operand_count, vox_error *err) {
+    const char *reason = NULL;
+    if (operand_count == 0)
+        reason = "a model is missing";
+    else if (o->weights && o->init)
+        reason = "only one of --weights and --init can be given";
+    else if (!o->init && o->seed != NOT_GIVEN)
+        reason = "--seed goes with --init only";
+    if (reason)
+        return cli_fail(err, VOX_ERR_USAGE, "run: %s", reason);
+    return execution_check("run", &o->execution, operand_count - 1, err);
+}
+
+/* A model of another size may still fit; its user should know. */
+static void warn_of_size(const char *path, const vox_model *model, const int64_t in[4]) {
+    int64_t size[3];
+    bool other = false;
+    vox_model_in_size(model, size);
+    for (int i = 0; i < 3; i++)
+        other = other || (size[i] > 0 && size[i] != in[1 + i]);
+    if (other)
+        cli_warning("%s: made for %" PRId64 " x %" PRId64 " x %" PRId64
+                    " voxels (D,H,W), the input has %" PRId64 " x %" PRId64 " x %" PRId64,
+                    path, size[0], size[1], size[2], in[1], in[2], in[3]);
+}
+
+/* What is to be done to the network's output; returns the stored type where none was asked for. */
+static vox_status add_result(const run_options *o, vox_network *network, const int64_t in[4],
+                             int *datatype, vox_error *err) {
+    int64_t out[4];
+    vox_status status = vox_network_shape(network, in, out, err);
+    if (!status && o->softmax)
+        status = vox_network_activation(network, VOX_ACT_SOFTMAX, 0, err);
+    if (!status && o->argmax)
+        status = vox_network_argmax(network, err);
+    if (*datatype == 0 && !status)
+        *datatype = vox_datatype_from_name(!o->argmax      ? "float32"
+                                           : out[0] <= 256 ? "uint8"
+                                                           : "uint16");
+    return status;
+}
+
+static vox_status run_model(const run_options *o, const char *path, const vox_model *model,
+                            vox_input *in, vox_error *err) {
+    vox_layout layout;
+    execution_options execution = o->execution;
+    const int64_t channels = vox_model_in_channels(model);
+    vox_status status = vox_input_layout(in, channels, (vox_time)execution.time, &layout, err);
+    if (status)
+        return status;
+    const int64_t shape[4] = {channels ? channels : layout.channels, layout.size[0], layout.size[1],
+                              layout.size[2]};
+    warn_of_size(path, model, shape);
+    vox_network *network = vox_model_network(model, shape, err);
+    if (!network)
+        return err->status;
+    status = add_result(o, network, shape, &execution.datatype, err);
+    if (!status)
+        status = execution_run(&execution, in, network, shape[0], err);
+    vox_network_free(network);
+    return status;
+}
+
+static vox_status run(const void *values, int operand_count, char **operands, vox_error *err) {
+    const run_options *o = values;
+    vox_status status = check(o, operand_count, err);
+    if (!status)
+        status = execution_begin(&o->execution, err);
+    if (status)
+        return status;
+    const vox_model_options m = {.weights = o->weights,
+                                 .init = o->init,
+                                 .seed = o->seed == NOT_GIVEN ? 0 : (uint64_t)o->seed,
+                                 .axes_whd = o->axes == AXES_WHD};
+    vox_model *model = vox_model_open(operands[0], &m, err);
+    vox_input *in =
+        model ? vox_input_open((const char *const *)operands + 1, operand_count - 1, err) : NULL;
+    status = in ? run_model(o, operands[0], model, in, err) : err->status;
+    vox_input_free(in);
+    vox_model_free(model);
+    return status;
+}
+
+const cli_command run_command = {
+    .name = "run",
+    .summary = "run a network over volumes",
+    .synopsis = "MODEL IN... -o OUT [OPTIONS]",
+    .options = run_rows,
+    .size = sizeof(run_options),
+    .defaults = run_defaults,
+    .run = run,
+};

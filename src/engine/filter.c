@@ -186,6 +186,24 @@ static bool cut_patch(int64_t patch[2]) {
     return false;
 }
 
+/* Whether planes may be cut into patches. Errors: VOX_ERR_USAGE where they must and cannot. */
+static vox_status check_cuttable(const job *j, const vox_filter_options *o, bool *cuttable,
+                                 vox_error *err) {
+    vox_value *values = vox_network_values(j->network, j->in, err);
+    if (!values)
+        return err->status;
+    const vox_layer *uncut = vox_network_uncut(j->network, values);
+    free(values);
+    *cuttable = !uncut;
+    if (!uncut || (o->patch_size[1] == 0 && o->patch_size[2] == 0) ||
+        (o->patch_size[1] >= j->in[2] && o->patch_size[2] >= j->in[3]))
+        return VOX_OK;
+    return vox_fail(err, VOX_ERR_USAGE,
+                    "patch_size: %s is not computed in exact patches (blend average or gaussian "
+                    "makes each patch a volume of its own)",
+                    uncut->class->name);
+}
+
 static vox_status refuse(const job *j, const vox_input *in, const vox_filter_options *o,
                          int64_t cap, vox_error *err) {
     char most[32], need[32], least[32];
@@ -207,12 +225,16 @@ static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_opti
     const int64_t cap = o->max_memory ? o->max_memory : vox_memory_default_cap();
     const bool fixed = o->patch_size[1] > 0;
     int64_t patch[2] = {j->out[2], j->out[3]};
-    for (int i = 0; i < 2 && fixed; i++)
+    bool cuttable;
+    vox_status status = check_cuttable(j, o, &cuttable, err);
+    if (status)
+        return status;
+    for (int i = 0; i < 2 && fixed && cuttable; i++)
         patch[i] = vox_max((int64_t)((double)o->patch_size[1 + i] / stride[1 + i]), 1);
     int64_t smallest[2] = {patch[0], patch[1]};
-    while (!fixed && cut_patch(smallest)) {
+    while (!fixed && cuttable && cut_patch(smallest)) {
     }
-    vox_status status = lay_out(j, in, smallest, 1, err);
+    status = lay_out(j, in, smallest, 1, err);
     j->plan.smallest_bytes = j->plan.total_bytes;
     for (;;) {
         int64_t shape[4] = {j->in[0], j->in[1], vox_min(j->in[2], patch[0]),
@@ -229,7 +251,7 @@ static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_opti
         }
         if (status)
             return status;
-        if (fixed || !cut_patch(patch))
+        if (fixed || !cuttable || !cut_patch(patch))
             return refuse(j, in, o, cap, err);
     }
 }

@@ -138,6 +138,9 @@ typedef struct vox_value {
     int reads;        /* by how many inputs of needed layers, the network's output being one */
 } vox_value;
 
+/* The first layer that computes its result as a whole only, so that it cannot be cut into parts
+ * along H and W; NULL where there is none. */
+const vox_layer *vox_network_uncut(const vox_network *n, const vox_value *values);
 /* All values, [count + 1]; freed with free(). NULL with an error where a layer does not fit. */
 vox_value *vox_network_values(const vox_network *n, const int64_t in[4], vox_error *err);
 

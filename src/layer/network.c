@@ -122,6 +122,13 @@ fail:
     return NULL;
 }
 
+const vox_layer *vox_network_uncut(const vox_network *n, const vox_value *values) {
+    for (int i = 1; i <= n->count; i++)
+        if (values[i].reads > 0 && n->layer[i - 1]->class->reach)
+            return n->layer[i - 1];
+    return NULL;
+}
+
 vox_status vox_network_shape(const vox_network *n, const int64_t in[4], int64_t out[4],
                              vox_error *err) {
     vox_error local = {0};

@@ -23,7 +23,7 @@ SANITIZE_FLAGS = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=a
 # nifticlib's headers name each other without their folder.
 NIFTI_INCLUDE ?= /usr/include/nifti
 ALL_CFLAGS += -isystem $(NIFTI_INCLUDE)
-LIBS       = -lnifti2 -lz -ljansson -lzip -lm
+LIBS       = -lnifti2 -lz -ljansson -lzip -lsleef -lm
 
 ISAL ?= $(shell pkg-config --exists libisal 2>/dev/null && echo yes || echo no)
 ifeq ($(ISAL),yes)
@@ -31,7 +31,7 @@ ALL_CFLAGS += -DVOX_HAVE_ISAL=1
 LIBS       += -lisal
 endif
 
-# ---- The convolution kernel: one source, an object per instruction set ---------------------------
+# ---- The kernels: an object per instruction set from each source --------------------------------
 # Only these objects get instruction-set flags; the dispatcher that chooses among them gets none.
 
 ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
@@ -50,20 +50,25 @@ endif
 
 # ---- Sources ------------------------------------------------------------------------------------
 
-KERNEL_SRC := src/kernel/tile.c
+KERNEL_SRC := src/kernel/tile.c src/kernel/elementwise.c
 LIB_SRC    := $(filter-out $(KERNEL_SRC),$(wildcard $(foreach d,base kernel layer stream volume weights model engine,src/$(d)/*.c)))
 CLI_SRC    := $(wildcard src/cli/*.c)
 UNIT_SRC   := $(wildcard tests/unit/*.c)
-LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o) $(if $(wildcard $(KERNEL_SRC)),$(ISAS:%=$(BUILD)/src/kernel/tile.%.o))
+LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o) $(foreach s,$(KERNEL_SRC:.c=),$(ISAS:%=$(BUILD)/$(s).%.o))
 CLI_OBJ    := $(CLI_SRC:%.c=$(BUILD)/%.o)
 UNIT_OBJ   := $(UNIT_SRC:%.c=$(BUILD)/%.o)
 
 .PHONY: all
 all: $(BUILD)/voxconv $(BUILD)/libvoxconv.a
 
-$(BUILD)/src/kernel/tile.%.o: $(KERNEL_SRC)
+KERNEL_CC = $(CC) $(ALL_CFLAGS) -O3 $(ISAFLAGS_$*) -DVOX_ISA=$* -DVOX_VEC_HEADER='"kernel/vec_$*.h"' \
+            -DVOX_MATH_HEADER='"kernel/math_$*.h"' -c $< -o $@
+$(BUILD)/src/kernel/tile.%.o: src/kernel/tile.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -O3 $(ISAFLAGS_$*) -DVOX_ISA=$* -DVOX_VEC_HEADER='"kernel/vec_$*.h"' -c $< -o $@
+	$(KERNEL_CC)
+$(BUILD)/src/kernel/elementwise.%.o: src/kernel/elementwise.c
+	@mkdir -p $(@D)
+	$(KERNEL_CC)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

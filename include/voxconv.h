@@ -134,14 +134,39 @@ typedef struct vox_conv3d {
  */
 void vox_conv3d_defaults(vox_conv3d *c);
 
+/* Elementwise functions as torch and ONNX define them; a and b are the parameters, with torch's
+ * names and defaults. */
 typedef enum vox_activation {
-    VOX_ACT_RELU,
-    VOX_ACT_LEAKY_RELU, /* parameter: negative_slope */
-    VOX_ACT_ELU,        /* parameter: alpha */
-    VOX_ACT_SIGMOID,
+    VOX_ACT_RELU,        /* max(x, 0) */
+    VOX_ACT_LEAKY_RELU,  /* x < 0 ? a*x : x; negative_slope 0.01 */
+    VOX_ACT_ELU,         /* x < 0 ? a*(exp(x) - 1) : x; alpha 1 */
+    VOX_ACT_SELU,        /* b*(x < 0 ? a*(exp(x) - 1) : x); alpha 1.67326..., scale 1.05070... */
+    VOX_ACT_GELU,        /* x*(1 + erf(x/sqrt(2)))/2 */
+    VOX_ACT_GELU_TANH,   /* x*(1 + tanh(sqrt(2/pi)*(x + 0.044715*x*x*x)))/2 */
+    VOX_ACT_SIGMOID,     /* 1/(1 + exp(-x)) */
+    VOX_ACT_HARDSIGMOID, /* min(max(a*x + b, 0), 1); alpha 1/6, beta 0.5 (ONNX's alpha: 0.2) */
+    VOX_ACT_HARDSWISH,   /* x*min(max(x/6 + 0.5, 0), 1) */
+    VOX_ACT_SILU,        /* x/(1 + exp(-x)), also called swish */
     VOX_ACT_TANH,
-    VOX_ACT_SOFTMAX, /* over the channels */
+    VOX_ACT_SOFTPLUS, /* a*x > b ? x : log(1 + exp(a*x))/a; beta 1 (not 0), threshold 20 (may be
+                         infinite) */
+    VOX_ACT_MISH,     /* x*tanh(log(1 + exp(x))) */
+    VOX_ACT_SOFTSIGN, /* x/(1 + |x|) */
+    VOX_ACT_CLIP,     /* min(max(x, a), b); min and max, each may be infinite and is by default;
+                         relu6 is 0 to 6 */
+    VOX_ACT_ERF,
+    VOX_ACT_EXP,
+    VOX_ACT_LOG,
+    VOX_ACT_SQRT,
+    VOX_ACT_ABS,
+    VOX_ACT_NEG,
+    VOX_ACT_RECIPROCAL,  /* 1/x */
+    VOX_ACT_SOFTMAX,     /* exp(x)/sum of exp(x) over the channels */
+    VOX_ACT_LOG_SOFTMAX, /* its logarithm */
 } vox_activation;
+
+/* Writes torch's defaults to parameter[] and returns how many parameters the kind has (0 to 2). */
+int vox_activation_defaults(vox_activation kind, double parameter[2]);
 
 /* torch.nn.MaxPool3d and torch.nn.AvgPool3d. */
 typedef struct vox_pool3d {
@@ -175,8 +200,14 @@ vox_status vox_network_conv3d(vox_network *n, const vox_conv3d *conv, const floa
 vox_status vox_network_batchnorm3d(vox_network *n, int64_t channels, const float *running_mean,
                                    const float *running_var, const float *weight, const float *bias,
                                    double eps, vox_error *err);
-vox_status vox_network_activation(vox_network *n, vox_activation kind, double parameter,
+/* Adds an elementwise function. parameter: as many values as the kind has, or NULL for torch's
+ * defaults; they are rounded to float32. NaN stays NaN. Errors: VOX_ERR_USAGE for a parameter that
+ * is not finite and may not be infinite. */
+vox_status vox_network_activation(vox_network *n, vox_activation kind, const double *parameter,
                                   vox_error *err);
+/* Adds torch.nn.PReLU: x < 0 ? slope*x : x with a slope for each channel, slope [channels], or with
+ * channels = 1 one for all; copied. */
+vox_status vox_network_prelu(vox_network *n, int64_t channels, const float *slope, vox_error *err);
 vox_status vox_network_pool3d(vox_network *n, const vox_pool3d *pool, vox_error *err);
 
 typedef enum vox_join { VOX_JOIN_ADD, VOX_JOIN_SUB, VOX_JOIN_MUL, VOX_JOIN_DIV } vox_join;

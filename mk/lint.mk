@@ -34,6 +34,7 @@ lint-cppcheck:
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
 	    --suppress=missingInclude --suppress=*:/usr/include/* $(CPPCHECK_FINE) -Iinclude -Isrc -Itests -D_GNU_SOURCE \
 	    -DVOX_HAVE_ISAL=1 '-DVOX_VEC_HEADER="kernel/vec_portable.h"' -DVOX_ISA=portable \
+	    '-DVOX_MATH_HEADER="kernel/math_portable.h"' \
 	    src tests/reference tests/tools
 
 lint-shell:

@@ -14,7 +14,7 @@ static const char *const layout_names[] = {"torch", "keras", NULL};
 static const char *const normalize_names[] = {"none", "sum", "abs", NULL};
 static const char *const padding_modes[] = {"zeros", "reflect", "replicate", "circular", NULL};
 
-static option_set set_padding, set_activation, set_pool;
+static option_set set_padding, set_pool;
 
 #define WEIGHTS "Weights (one of --weights, --kernel, --init)"
 #define AFTER "After the convolution, in this order"
@@ -64,8 +64,10 @@ const option_row conv_rows[] = {
         "running_mean, running_var and, where there, weight, bias and eps", set_text, batchnorm),
     ROW(0, "batchnorm-eps", "EPS", AFTER, "default: the file's eps, else 1e-5", set_real,
         batchnorm_eps),
-    ROW(0, "activation", "NAME[:A]", AFTER,
-        "relu, leaky_relu:A (0.01), elu:A (1), sigmoid, tanh or softmax (over channels)",
+    ROW(0, "activation", "NAME[:A[,B]]", AFTER,
+        "relu, relu6, leaky_relu:A (0.01), elu:A (1), selu:A,B, gelu, gelu_tanh, sigmoid, "
+        "hardsigmoid:A,B, hardswish, silu, tanh, softplus:A,B, mish, softsign, clip:A,B, erf, exp, "
+        "log, sqrt, abs, neg, reciprocal, softmax or log_softmax (over channels)",
         set_activation, activation),
     ROW(0, "max-pool", "POOL", AFTER, "KERNEL[:stride=S][:padding=P][:dilation=D][:ceil_mode]",
         set_pool, max_pool),
@@ -113,37 +115,6 @@ static bool set_padding(const option_row *row, const char *value, void *field, c
     }
     *(padding_option *)field = p;
     return true;
-}
-
-static bool set_activation(const option_row *row, const char *value, void *field, char *reason) {
-    static const struct {
-        const char *name;
-        vox_activation kind;
-        bool has_parameter;
-        double parameter;
-    } kinds[] = {{"relu", VOX_ACT_RELU, false, 0}, {"leaky_relu", VOX_ACT_LEAKY_RELU, true, 0.01},
-                 {"elu", VOX_ACT_ELU, true, 1},    {"sigmoid", VOX_ACT_SIGMOID, false, 0},
-                 {"tanh", VOX_ACT_TANH, false, 0}, {"softmax", VOX_ACT_SOFTMAX, false, 0}};
-    (void)row;
-    const size_t length = strcspn(value, ":");
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (strlen(kinds[i].name) != length || strncmp(value, kinds[i].name, length))
-            continue;
-        activation_option a = {true, kinds[i].kind, kinds[i].parameter};
-        if (value[length] && !kinds[i].has_parameter) {
-            snprintf(reason, OPTION_REASON, "%s takes no number", kinds[i].name);
-            return false;
-        }
-        if (value[length] && !parse_real(value + length + 1, &a.parameter)) {
-            snprintf(reason, OPTION_REASON, "%s: must be a number", value + length + 1);
-            return false;
-        }
-        *(activation_option *)field = a;
-        return true;
-    }
-    snprintf(reason, OPTION_REASON,
-             "must be relu, leaky_relu[:A], elu[:A], sigmoid, tanh or softmax");
-    return false;
 }
 
 /* One ":word" of a pool after its kernel. */

@@ -16,7 +16,7 @@ typedef struct padding_option {
 typedef struct activation_option {
     bool given;
     vox_activation kind;
-    double parameter;
+    double parameter[2]; /* as many as the kind has */
 } activation_option;
 
 typedef struct pool_option {
@@ -45,6 +45,7 @@ typedef struct conv_options {
 } conv_options;
 
 extern const option_row conv_rows[];
+option_set set_activation; /* activation_option */
 
 void conv_options_defaults(void *values);
 /* Options that contradict each other or would do nothing. Errors: VOX_ERR_USAGE. */

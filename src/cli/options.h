@@ -9,7 +9,7 @@
 
 #include "voxconv.h"
 
-enum { OPTION_REASON = 200 };
+enum { OPTION_REASON = 250 };
 
 typedef struct option_row option_row;
 

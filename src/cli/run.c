@@ -79,7 +79,7 @@ static vox_status add_result(const run_options *o, vox_network *network, const i
     int64_t out[4];
     vox_status status = vox_network_shape(network, in, out, err);
     if (!status && o->softmax)
-        status = vox_network_activation(network, VOX_ACT_SOFTMAX, 0, err);
+        status = vox_network_activation(network, VOX_ACT_SOFTMAX, NULL, err);
     if (!status && o->argmax)
         status = vox_network_argmax(network, err);
     if (*datatype == 0 && !status)

@@ -12,6 +12,7 @@
 #define VOX_KERNEL_H
 
 #include "base/base.h"
+#include "kernel/elementwise.h"
 
 enum {
     VOX_KERNEL_MAX_VECTOR = 16, /* floats of a vector, over all variants */
@@ -78,6 +79,7 @@ typedef struct vox_kernel {
     void (*copy_row)(float *to, const float *from, int64_t columns);
     /* row[i] = row[i]*scale + shift, rounded once, for `columns` values. */
     void (*scale_row)(float *row, int64_t columns, float scale, float shift);
+    const vox_elementwise *elementwise;
 } vox_kernel;
 
 /* The variant in use. NULL with VOX_ERR_UNSUPPORTED or VOX_ERR_USAGE where VOXCONV_ISA names one

@@ -708,6 +708,7 @@ static void scale_row(float *row, int64_t columns, float scale, float shift) {
     }
 }
 
+extern const vox_elementwise JOIN(vox_elementwise_, VOX_ISA);
 extern const vox_kernel JOIN(vox_kernel_, VOX_ISA);
-const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {TEXT(VOX_ISA), block_count, plan,
-                                               run,           copy_row,    scale_row};
+const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {
+    TEXT(VOX_ISA), block_count, plan, run, copy_row, scale_row, &JOIN(vox_elementwise_, VOX_ISA)};

@@ -6,6 +6,7 @@
  */
 #include "model/keras.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,16 +131,29 @@ static float *turn_kernel(const context *c, const vox_keras_weight *w, const int
 
 /* ---- Layers ---- */
 
+/* Keras' constants of SELU. */
+#define SELU_ALPHA 1.67326324
+#define SELU_SCALE 1.05070098
+
 static vox_status add_activation(const context *c, const char *name) {
     static const struct {
         const char *name;
         vox_activation kind;
-        double parameter;
-    } kinds[] = {{"relu", VOX_ACT_RELU, 0},
-                 {"elu", VOX_ACT_ELU, 1},
-                 {"sigmoid", VOX_ACT_SIGMOID, 0},
-                 {"tanh", VOX_ACT_TANH, 0},
-                 {"softmax", VOX_ACT_SOFTMAX, 0}};
+        double parameter[2];
+    } kinds[] = {{"relu", VOX_ACT_RELU, {0}},
+                 {"relu6", VOX_ACT_CLIP, {0, 6}},
+                 {"elu", VOX_ACT_ELU, {1}},
+                 {"selu", VOX_ACT_SELU, {SELU_ALPHA, SELU_SCALE}},
+                 {"gelu", VOX_ACT_GELU, {0}},
+                 {"sigmoid", VOX_ACT_SIGMOID, {0}},
+                 {"hard_sigmoid", VOX_ACT_HARDSIGMOID, {0.2, 0.5}},
+                 {"swish", VOX_ACT_SILU, {0}},
+                 {"tanh", VOX_ACT_TANH, {0}},
+                 {"softplus", VOX_ACT_SOFTPLUS, {1, INFINITY}},
+                 {"softsign", VOX_ACT_SOFTSIGN, {0}},
+                 {"mish", VOX_ACT_MISH, {0}},
+                 {"exponential", VOX_ACT_EXP, {0}},
+                 {"softmax", VOX_ACT_SOFTMAX, {0}}};
     if (!strcmp(name, "linear"))
         return VOX_OK;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -202,26 +216,31 @@ static vox_status activation(const context *c) {
     return add_activation(c, text(c, "activation", "linear"));
 }
 
+/* max_value: clip; negative_slope: leaky; both at once, or a threshold, are not served. */
 static vox_status relu(const context *c) {
-    if (json_is_number(json_object_get(c->config, "max_value")) || real(c, "threshold", 0) != 0)
-        return unsupported(c, "max_value and threshold are not served");
-    return vox_network_activation(c->network, VOX_ACT_LEAKY_RELU, real(c, "negative_slope", 0),
-                                  c->err);
+    const double slope = real(c, "negative_slope", 0), most = real(c, "max_value", INFINITY);
+    const double range[2] = {0, most};
+    if (real(c, "threshold", 0) != 0 || (slope != 0 && isfinite(most)))
+        return unsupported(c, "threshold, and max_value with negative_slope, are not served");
+    if (isfinite(most))
+        return vox_network_activation(c->network, VOX_ACT_CLIP, range, c->err);
+    return vox_network_activation(c->network, VOX_ACT_LEAKY_RELU, &slope, c->err);
 }
 
 static vox_status leaky_relu(const context *c) {
-    return vox_network_activation(c->network, VOX_ACT_LEAKY_RELU,
-                                  real(c, "alpha", real(c, "negative_slope", 0.3)), c->err);
+    const double slope = real(c, "alpha", real(c, "negative_slope", 0.3));
+    return vox_network_activation(c->network, VOX_ACT_LEAKY_RELU, &slope, c->err);
 }
 
 static vox_status elu(const context *c) {
-    return vox_network_activation(c->network, VOX_ACT_ELU, real(c, "alpha", 1), c->err);
+    const double alpha = real(c, "alpha", 1);
+    return vox_network_activation(c->network, VOX_ACT_ELU, &alpha, c->err);
 }
 
 static vox_status softmax(const context *c) {
     if (!is_channel_axis(json_object_get(c->config, "axis")))
         return unsupported(c, "axis: not that of the channels");
-    return vox_network_activation(c->network, VOX_ACT_SOFTMAX, 0, c->err);
+    return vox_network_activation(c->network, VOX_ACT_SOFTMAX, NULL, c->err);
 }
 
 static vox_status pooling(const context *c, bool average) {

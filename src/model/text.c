@@ -57,8 +57,7 @@ typedef struct kind {
     int least, most;  /* words that are no KEY=VALUE */
     const char *keys; /* "kernel_size stride " */
     vox_status (*add)(context *c);
-    vox_activation activation; /* for add_activation, which takes the only key, if there is one */
-    double parameter;          /* where that is missing */
+    vox_activation activation; /* for add_activation */
 } kind;
 
 static vox_status fail(const context *c, const char *what) {
@@ -284,14 +283,26 @@ static vox_status add_batchnorm3d(context *c) {
     return status;
 }
 
+/* The kind's keys are the function's parameters, in their order. */
 static vox_status add_activation(context *c) {
-    double parameter = c->line->kind->parameter;
-    char key[32];
-    snprintf(key, sizeof key, "%.*s", (int)strcspn(c->line->kind->keys, " "), c->line->kind->keys);
-    vox_status status = *key ? get_real(c, key, &parameter) : VOX_OK;
-    return status
-               ? status
-               : vox_network_activation(c->network, c->line->kind->activation, parameter, c->err);
+    const kind *k = c->line->kind;
+    double parameter[2];
+    vox_activation_defaults(k->activation, parameter);
+    if (k->activation == VOX_ACT_CLIP) { /* hardtanh */
+        parameter[0] = -1;
+        parameter[1] = 1;
+    }
+    const char *keys = k->keys;
+    for (int i = 0; *keys; i++) {
+        char key[32];
+        const int length = (int)strcspn(keys, " ");
+        snprintf(key, sizeof key, "%.*s", length, keys);
+        const vox_status status = get_real(c, key, &parameter[i]);
+        if (status)
+            return status;
+        keys += length + 1;
+    }
+    return vox_network_activation(c->network, k->activation, parameter, c->err);
 }
 
 static vox_status add_softmax(context *c) {
@@ -299,7 +310,7 @@ static vox_status add_softmax(context *c) {
     vox_status status = get_integer(c, "dim", &dim);
     if (!status && dim != 1)
         return fail(c, "dim must be 1, the channels");
-    return status ? status : vox_network_activation(c->network, VOX_ACT_SOFTMAX, 0, c->err);
+    return status ? status : vox_network_activation(c->network, VOX_ACT_SOFTMAX, NULL, c->err);
 }
 
 static vox_status add_pool(context *c, bool average) {
@@ -393,22 +404,29 @@ static vox_status add_cat(context *c) {
 
 #define LAYER(text, least_words, most_words, key_list, function)                                   \
     { .name = text, .least = least_words, .most = most_words, .keys = key_list, .add = function }
-#define ACTIVATION(text, number, key, standard)                                                    \
-    {                                                                                              \
-        .name = text, .most = 1, .keys = key, .add = add_activation, .activation = number,         \
-        .parameter = standard                                                                      \
-    }
+#define ACTIVATION(text, number, key_list)                                                         \
+    { .name = text, .most = 1, .keys = key_list, .add = add_activation, .activation = number }
 static const kind kinds[] = {
     LAYER("input", 0, 0, "channels size ", add_input),
     LAYER("conv3d", 0, 1,
           "in_channels out_channels kernel_size stride padding padding_mode dilation groups bias ",
           add_conv3d),
     LAYER("batchnorm3d", 0, 1, "num_features eps affine ", add_batchnorm3d),
-    ACTIVATION("relu", VOX_ACT_RELU, "", 0),
-    ACTIVATION("leaky_relu", VOX_ACT_LEAKY_RELU, "negative_slope ", 0.01),
-    ACTIVATION("elu", VOX_ACT_ELU, "alpha ", 1),
-    ACTIVATION("sigmoid", VOX_ACT_SIGMOID, "", 0),
-    ACTIVATION("tanh", VOX_ACT_TANH, "", 0),
+    ACTIVATION("relu", VOX_ACT_RELU, ""),
+    ACTIVATION("leaky_relu", VOX_ACT_LEAKY_RELU, "negative_slope "),
+    ACTIVATION("elu", VOX_ACT_ELU, "alpha "),
+    ACTIVATION("selu", VOX_ACT_SELU, ""),
+    ACTIVATION("gelu", VOX_ACT_GELU, ""),
+    ACTIVATION("gelu_tanh", VOX_ACT_GELU_TANH, ""),
+    ACTIVATION("sigmoid", VOX_ACT_SIGMOID, ""),
+    ACTIVATION("hardsigmoid", VOX_ACT_HARDSIGMOID, ""),
+    ACTIVATION("hardswish", VOX_ACT_HARDSWISH, ""),
+    ACTIVATION("silu", VOX_ACT_SILU, ""),
+    ACTIVATION("tanh", VOX_ACT_TANH, ""),
+    ACTIVATION("softplus", VOX_ACT_SOFTPLUS, "beta threshold "),
+    ACTIVATION("mish", VOX_ACT_MISH, ""),
+    ACTIVATION("softsign", VOX_ACT_SOFTSIGN, ""),
+    ACTIVATION("hardtanh", VOX_ACT_CLIP, "min_val max_val "),
     LAYER("softmax", 0, 1, "dim ", add_softmax),
     LAYER("maxpool3d", 0, 1, "kernel_size stride padding dilation ceil_mode ", add_maxpool3d),
     LAYER("avgpool3d", 0, 1, "kernel_size stride padding ceil_mode count_include_pad ",

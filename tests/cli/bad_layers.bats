@@ -62,7 +62,8 @@ bad_layer() {
 @test "pool padding more than half its kernel" { bad_layer '.*padding=2' -p 1 --max-pool 2:padding=2; }
 @test "pool stride zero" { bad_layer '.*max-pool.*0' --max-pool 2:stride=0; }
 @test "average pooling with a dilation" { bad_layer '.*avg-pool.*dilation' --avg-pool 2:dilation=2; }
-@test "unknown activation" { bad_layer '.*activation.*gelu' --activation gelu; }
+@test "unknown activation" { bad_layer '.*activation.*swoosh' --activation swoosh; }
+@test "softplus that divides by zero" { bad_layer '.*beta=0' --activation softplus:0; }
 
 @test "t axis of neither reading: names both numbers" {
     refuses 5 'two_in\.npy: .*2 .*frames\.nii' frames.nii -w two_in.npy

@@ -207,12 +207,38 @@ line() {
     gives "0 0 2" in.nii -w one.txt --activation relu
     gives "-0.01 0 2" in.nii -w one.txt --activation leaky_relu
     gives "-0.5 0 2" in.nii -w one.txt --activation leaky_relu:0.5
-    gives "-0.632121 0 2" in.nii -w one.txt --activation elu
+    volume quarter.nii 1,1,1 -0.25
+    gives "-0.221199" quarter.nii -w one.txt --activation elu
     gives "-1.26424 0 2" in.nii -w one.txt --activation elu:2
     gives "0.268941 0.5 0.880797" in.nii -w one.txt --activation sigmoid
     gives "-0.761594 0 0.964028" in.nii -w one.txt --activation tanh
     tensors two.safetensors weight=2,1,1,1,1:1,0
     gives "0.268941 0.5 0.880797 0.731059 0.5 0.119203" in.nii -w two.safetensors --activation softmax
+    # From here on torch.nn.functional's values.
+    gives "-1.31326 -0.693147 -0.126928 -0.313262 -0.693147 -2.12693" in.nii -w two.safetensors \
+        --activation log_softmax
+    gives "0 0 2" in.nii -w one.txt --activation relu6
+    gives "-1.11133 0 2.1014" in.nii -w one.txt --activation selu
+    gives "-0.158655 0 1.9545" in.nii -w one.txt --activation gelu
+    gives "-0.158808 0 1.9546" in.nii -w one.txt --activation gelu_tanh
+    gives "0.333333 0.5 0.833333" in.nii -w one.txt --activation hardsigmoid
+    gives "0.3 0.5 0.9" in.nii -w one.txt --activation hardsigmoid:0.2,0.5
+    gives "-0.333333 0 1.66667" in.nii -w one.txt --activation hardswish
+    gives "-0.268941 0 1.76159" in.nii -w one.txt --activation silu
+    gives "0.313262 0.693147 2.12693" in.nii -w one.txt --activation softplus
+    gives "0.063464 0.346574 2" in.nii -w one.txt --activation softplus:2,3
+    gives "-0.303401 0 1.94396" in.nii -w one.txt --activation mish
+    gives "-0.5 0 0.666667" in.nii -w one.txt --activation softsign
+    gives "-0.5 0 1" in.nii -w one.txt --activation clip:-0.5,1
+    gives "0.5 0.5 2" in.nii -w one.txt --activation clip:0.5
+    gives "-0.842701 0 0.995322" in.nii -w one.txt --activation erf
+    gives "0.367879 1 7.38906" in.nii -w one.txt --activation exp
+    gives "1 0 2" in.nii -w one.txt --activation abs
+    gives "1 -0 -2" in.nii -w one.txt --activation neg
+    volume positive.nii 3,1,1 0.25 1 4
+    gives "-1.38629 0 1.38629" positive.nii -w one.txt --activation log
+    gives "0.5 1 2" positive.nii -w one.txt --activation sqrt
+    gives "4 1 0.25" positive.nii -w one.txt --activation reciprocal
 }
 
 @test "pooling" {

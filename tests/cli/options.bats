@@ -107,10 +107,14 @@ load common
 	--progress yes auto, always, never
 	--batchnorm-eps -1 0 or more
 	--batchnorm-eps inf 0 or more
-	--activation gelu relu
+	--activation swoosh relu
 	--activation relu:1 takes no number
 	--activation elu:x must be a number
 	--activation elu: must be a number
+	--activation elu:1,2 must be a number
+	--activation clip:1,x or two as A,B
+	--activation clip:0,1,2 or two as A,B
+	--activation relu6:6 takes no number
 	--max-pool 0 1 or more
 	--max-pool 2:stride=0 1 or more
 	--max-pool 2:padding=-1 0 or more

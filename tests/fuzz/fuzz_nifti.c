@@ -42,7 +42,7 @@ static vox_status add_layers(vox_network *c, int filter, vox_error *err) {
     if (filter < 3) /* the last filter is pooling alone, for any number of channels */
         status = vox_network_conv3d(c, &conv, weight, bias, err);
     if (!status && filter == 2)
-        status = vox_network_activation(c, VOX_ACT_RELU, 0, err);
+        status = vox_network_activation(c, VOX_ACT_RELU, NULL, err);
     pool.ceil_mode = true;
     if (!status && filter >= 2)
         status = vox_network_pool3d(c, &pool, err);

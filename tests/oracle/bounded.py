@@ -4,6 +4,8 @@ A Bounded starts exact (float32 data) and goes through layers: `value` is torch'
 rounding may have done to each voxel so far, by the standard model fl(a op b) = (a op b)(1 + d), |d| <= u,
 u = 2^-24, and gamma_n = n*u/(1 - n*u) (Higham, Accuracy and Stability of Numerical Algorithms, ch. 3).
 """
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -69,24 +71,54 @@ class Bounded:
         return Bounded(value, gamma(2) * magnitude + self.error * alpha.abs() + lost + TINY)
 
     def activation(self, kind, parameter):
-        """The input's error times the function's steepest slope, and two roundings (the result, and the
-        parameter on its way to float32)."""
-        x = self.value
-        if kind == "relu":
-            return Bounded(F.relu(x), self.error)
-        if kind == "softmax":
-            # exp(x_c)/sum: with every x off by at most e, each factor is off by e^(+-2e).
-            y = F.softmax(x, 1)
-            e = self.error.amax(1, keepdim=True)
-            return Bounded(y, y * (torch.expm1(2 * e) + gamma(2)) + TINY)
-        value, slope = {
-            "leaky_relu": (F.leaky_relu(x, parameter), max(1.0, abs(parameter))),
-            "elu": (F.elu(x, parameter), max(1.0, abs(parameter))),
-            "sigmoid": (torch.sigmoid(x), 0.25),
-            "tanh": (torch.tanh(x), 1.0),
-        }[kind]
-        error = self.error * slope * (1 + 2 * U)
-        return Bounded(value, error + gamma(2) * (value.abs() + error) + TINY)
+        """The input's error times the function's steepest slope, and the roundings of the function itself: the
+        model's u for each operation, 2u for a function within 1 ulp, 7u for one within 3.5 (reference_bounds.c
+        adds them up). A few U64 are torch's own."""
+        x, e = self.value, self.error
+        size = self.worst()
+        if kind in ("softmax", "log_softmax"):
+            # Each of the `channels` exponentials is off by the rounding of its argument, x - max, and 2u; by
+            # channels - 1 additions; by a division, or a logarithm and two differences.
+            channels, worst = x.shape[1], e.amax(1, keepdim=True)
+            below = x.amax(1, keepdim=True) - x + 2 * worst
+            total = 1.37 * channels + 1
+            if kind == "softmax":
+                y = F.softmax(x, 1)
+                return Bounded(y, y * (torch.expm1(2 * worst + (below + total + 3) * U * (1 + 2 ** -10))) + 2 * TINY)
+            y = F.log_softmax(x, 1)
+            lost = (below + total + 2 * math.log(channels) + y.abs() + 2 * worst) * gamma(1)
+            return Bounded(y, 2 * worst + lost * (1 + 2 ** -10) + TINY)
+        value, slope, relative, absolute = {
+            # function, steepest slope, roundings in units of u: relative to the result, and absolute
+            "relu": lambda: (F.relu(x), 1, 0, 0),
+            "leaky_relu": lambda a: (F.leaky_relu(x, a), max(1, a), 1, 0),
+            "elu": lambda a: (F.elu(x, a), max(1, a), 10, 0),
+            "selu": lambda a, b: (F.selu(x), a * b, 13, 0),
+            "gelu": lambda: (F.gelu(x), 1.13, 0, 4 * size),
+            "gelu_tanh": lambda: (F.gelu(x, approximate="tanh"), 1.13, 0, 6 * size),
+            "sigmoid": lambda: (torch.sigmoid(x), 0.25, 4, 0),
+            "hardsigmoid": lambda a, b: (F.hardsigmoid(x), a, 0, 3),
+            "hardswish": lambda: (F.hardswish(x), 1.5, 1, 3 * size),
+            "silu": lambda: (F.silu(x), 1.1, 5, 0),
+            "tanh": lambda: (torch.tanh(x), 1, 2, 0),
+            "softplus": lambda a, b: (F.softplus(x, a, b), 1, 8 + a * size, 0),
+            "mish": lambda: (F.mish(x), 1.09, 7, 0),
+            "softsign": lambda: (F.softsign(x), 1, 2, 0),
+            "clip": lambda a, b: (torch.clamp(x, a, b), 1, 0, 0),
+            "erf": lambda: (torch.erf(x), 1.13, 2, 0),
+            "exp": lambda: (torch.exp(x), 0, 2, 0),
+            "log": lambda: (torch.log(x), 0, 2, 0),
+            "sqrt": lambda: (torch.sqrt(x), 0, 1, 0),
+            "abs": lambda: (x.abs(), 1, 0, 0),
+            "neg": lambda: (-x, 1, 0, 0),
+            "reciprocal": lambda: (1 / x, 0, 1, 0),
+        }[kind](*parameter)
+        value[value.abs() >= 2.0 ** 128] *= math.inf  # as in float32
+        carried = e * slope
+        own = relative * U * (value.abs() + carried) + absolute * U
+        exact = kind in ("relu", "clip", "abs", "neg")
+        rest = 0 if exact else 8 * U64 + (8 + 4 * size) * TINY
+        return Bounded(value, carried + own * (1 + 2 ** -10) + rest)
 
     def max_pool(self, kernel, stride, padding, dilation, ceil_mode):
         """A maximum is off by no more than the worst value of its window, and rounds nothing."""
@@ -108,7 +140,7 @@ class Bounded:
     def outside(self, y):
         """How many values of the float32 result y are outside the bound, and the largest excess."""
         y = y.double()
-        wrong = ~((y == self.value) | ((y - self.value).abs() <= self.error))
+        wrong = ~((y == self.value) | ((y - self.value).abs() <= self.error) | (y.isnan() & self.value.isnan()))
         if not wrong.any():
             return 0, 0.0
         return int(wrong.sum()), float(((y - self.value).abs() / self.error)[wrong].max())

@@ -97,8 +97,9 @@ class Command:
             self.state = norm.expect(self.state)
         if rng.random() < 0.25:
             act = Activation(rng, None, None)
+            defaults = act.kind in ("selu", "hardsigmoid")
             self.options += ["--activation", act.kind + (
-                ":%g" % act.parameter if act.kind in ("leaky_relu", "elu") else "")]
+                ":" + ",".join("%g" % p for p in act.parameter) if act.parameter and not defaults else "")]
             self.state = act.expect(self.state)
         if rng.random() < 0.25:
             pool = Pool(rng, None, tuple(self.state.value.shape[2:]))

@@ -53,7 +53,8 @@ class Cases:
                     self.floats(t)
         elif isinstance(layer, Activation):
             self.ints(2, ACTIVATIONS.index(layer.kind))
-            self.double(layer.parameter)
+            for value in (layer.parameter + (0.0, 0.0))[:2]:
+                self.double(value)
         elif isinstance(layer, Pool):
             self.ints(3, layer.average, *layer.kernel, *layer.stride, *layer.padding,
                       *layer.dilation, layer.ceil_mode, layer.include)

@@ -3,7 +3,13 @@ import torch
 
 from bounded import MODES, Bounded
 
-ACTIVATIONS = ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softmax"]
+# In the order of vox_activation.
+ACTIVATIONS = ["relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "sigmoid", "hardsigmoid", "hardswish",
+               "silu", "tanh", "softplus", "mish", "softsign", "clip", "erf", "exp", "log", "sqrt", "abs", "neg",
+               "reciprocal", "softmax", "log_softmax"]
+# Without a steepest slope: what an error of their input becomes depends on where it is.
+STEEP = ["exp", "log", "sqrt", "reciprocal"]
+SELU = (1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
 
 
 def triple(rng, choices):
@@ -119,11 +125,18 @@ class BatchNorm:
 
 
 class Activation:
+    kinds = [kind for kind in ACTIVATIONS if kind not in STEEP]
+
     def __init__(self, rng, channels, size):
         del channels, size
-        self.kind = rng.choice(ACTIVATIONS)
-        # Halves and quarters: the same number in float32, so that the test is of the function.
-        self.parameter = rng.choice([0.25, 0.5, 1.5]) if self.kind in ("leaky_relu", "elu") else 0.0
+        self.kind = rng.choice(self.kinds)
+        # Halves and quarters: the same number in float32, so that the test is of the function. softplus's
+        # threshold is where both of its branches are the same in float32.
+        some = rng.choice([0.25, 0.5, 1.5])
+        self.parameter = {
+            "leaky_relu": (some,), "elu": (some,), "selu": SELU, "hardsigmoid": (1 / 6, 0.5),
+            "softplus": (rng.choice([0.5, 1.0, 2.0]), 20.0), "clip": (-some, 6.0),
+        }.get(self.kind, ())
 
     def expect(self, x):
         return x.activation(self.kind, self.parameter)
@@ -132,7 +145,12 @@ class Activation:
         return (1, 1, 1), (0, 0, 0)
 
     def __str__(self):
-        return "%s %g" % (self.kind, self.parameter)
+        return "%s %s" % (self.kind, self.parameter)
+
+
+class AnyActivation(Activation):
+    """Of exact input."""
+    kinds = ACTIVATIONS
 
 
 class Pool:

@@ -29,7 +29,7 @@ import commands
 import driver
 import identity
 import named
-from layers import Activation, BatchNorm, Case, Conv, Pool
+from layers import Activation, AnyActivation, BatchNorm, Case, Conv, Pool
 
 
 class Tally:
@@ -84,7 +84,7 @@ def layers(tally, build, scratch, rng, count, kinds):
 def chain_kinds(rng):
     """The block of the tutorials with parts left out, or one of its layers alone."""
     if rng.random() < 0.4:
-        return [rng.choice([BatchNorm, Activation, Pool, Pool])]
+        return [rng.choice([BatchNorm, AnyActivation, AnyActivation, Pool, Pool])]
     kinds = [kind for kind in (Conv, BatchNorm, Activation, Pool) if rng.random() < 0.75]
     return kinds if len(kinds) > 1 else [Conv, BatchNorm, Activation, Pool]
 

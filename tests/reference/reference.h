@@ -50,18 +50,44 @@ void ref_batchnorm(int64_t batch, int64_t channels, int64_t voxels, const float 
                    const float *mean, const float *var, const float *weight, const float *bias,
                    double eps, double *y);
 
+/* In the order of vox_activation. */
 typedef enum ref_act {
     REF_RELU,
     REF_LEAKY_RELU,
     REF_ELU,
+    REF_SELU,
+    REF_GELU,
+    REF_GELU_TANH,
     REF_SIGMOID,
+    REF_HARDSIGMOID,
+    REF_HARDSWISH,
+    REF_SILU,
     REF_TANH,
-    REF_SOFTMAX, /* over the channels */
+    REF_SOFTPLUS,
+    REF_MISH,
+    REF_SOFTSIGN,
+    REF_CLIP,
+    REF_ERF,
+    REF_EXP,
+    REF_LOG,
+    REF_SQRT,
+    REF_ABS,
+    REF_NEG,
+    REF_RECIPROCAL,
+    REF_SOFTMAX, /* these two over the channels */
+    REF_LOG_SOFTMAX,
 } ref_act;
 
-/* y = act(x), x [batch, channels, voxels]; `parameter` is negative_slope or alpha. */
-void ref_activation(ref_act kind, double parameter, int64_t batch, int64_t channels, int64_t voxels,
-                    const float *x, double *y);
+/* y = act(x), x [batch, channels, voxels]; `parameter`: torch's, in torch's order. */
+void ref_activation(ref_act kind, const double parameter[2], int64_t batch, int64_t channels,
+                    int64_t voxels, const float *x, double *y);
+
+/* The largest |y - exact| that is allowed to a kind of one value at x, where `exact` is its value:
+ * the sum of the roundings, derived in reference_bounds.c. */
+double ref_activation_bound(ref_act kind, const double parameter[2], double x, double exact);
+/* The same for one voxel of softmax or log_softmax over `channels`, where the channel's x is
+ * `below` less than the largest. */
+double ref_softmax_bound(ref_act kind, int64_t channels, double below, double exact);
 
 /* torch.nn.MaxPool3d (implicit padding of -infinity) and torch.nn.AvgPool3d. */
 typedef struct ref_pool {

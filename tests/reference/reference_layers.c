@@ -15,19 +15,57 @@ void ref_batchnorm(int64_t batch, int64_t channels, int64_t voxels, const float 
     }
 }
 
-static double activate(ref_act kind, double parameter, double x) {
+/* torch's documentation of each function, term by term. */
+static double activate(ref_act kind, const double p[2], double x) {
     switch (kind) {
     case REF_RELU:
-        return x < 0.0 ? 0.0 : x;
+        return x < 0 ? 0 : x;
     case REF_LEAKY_RELU:
-        return x < 0.0 ? parameter * x : x;
+        return x < 0 ? p[0] * x : x;
     case REF_ELU:
-        return x < 0.0 ? parameter * expm1(x) : x;
+        return x < 0 ? p[0] * expm1(x) : x;
+    case REF_SELU:
+        return p[1] * (x < 0 ? p[0] * expm1(x) : x);
+    case REF_GELU:
+        return x * 0.5 * (1 + erf(x / sqrt(2)));
+    case REF_GELU_TANH:
+        return x * 0.5 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
     case REF_SIGMOID:
-        return 1.0 / (1.0 + exp(-x));
+        return 1 / (1 + exp(-x));
+    case REF_HARDSIGMOID:
+        x = p[0] * x + p[1];
+        return x < 0 ? 0 : x > 1 ? 1 : x;
+    case REF_HARDSWISH:
+        return x * (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
+    case REF_SILU:
+        return x * (1 / (1 + exp(-x)));
     case REF_TANH:
         return tanh(x);
+    case REF_SOFTPLUS: /* above 700 the exponential overflows, and 1 is nothing beside it */
+        return p[0] * x > p[1] || p[0] * x > 700 ? x : log1p(exp(p[0] * x)) / p[0];
+    case REF_MISH:
+        return x * tanh(log1p(exp(x)));
+    case REF_SOFTSIGN:
+        return x / (1 + fabs(x));
+    case REF_CLIP:
+        x = x < p[0] ? p[0] : x;
+        return x > p[1] ? p[1] : x;
+    case REF_ERF:
+        return erf(x);
+    case REF_EXP:
+        return exp(x);
+    case REF_LOG:
+        return log(x);
+    case REF_SQRT:
+        return sqrt(x);
+    case REF_ABS:
+        return fabs(x);
+    case REF_NEG:
+        return -x;
+    case REF_RECIPROCAL:
+        return 1 / x;
     case REF_SOFTMAX:
+    case REF_LOG_SOFTMAX:
         break;
     }
     return NAN;
@@ -35,23 +73,24 @@ static double activate(ref_act kind, double parameter, double x) {
 
 /* The softmax of one voxel, whose channels are `step` apart. The largest is taken off first, so
  * that no exponential overflows. */
-static void softmax(int64_t channels, int64_t step, const float *x, double *y) {
+static void softmax(bool logarithm, int64_t channels, int64_t step, const float *x, double *y) {
     double largest = x[0], sum = 0.0;
     for (int64_t c = 1; c < channels; c++)
         largest = fmax(largest, x[c * step]);
     for (int64_t c = 0; c < channels; c++)
         sum += exp(x[c * step] - largest);
     for (int64_t c = 0; c < channels; c++)
-        y[c * step] = exp(x[c * step] - largest) / sum;
+        y[c * step] =
+            logarithm ? x[c * step] - largest - log(sum) : exp(x[c * step] - largest) / sum;
 }
 
-void ref_activation(ref_act kind, double parameter, int64_t batch, int64_t channels, int64_t voxels,
-                    const float *x, double *y) {
-    if (kind == REF_SOFTMAX) {
+void ref_activation(ref_act kind, const double parameter[2], int64_t batch, int64_t channels,
+                    int64_t voxels, const float *x, double *y) {
+    if (kind == REF_SOFTMAX || kind == REF_LOG_SOFTMAX) {
         for (int64_t n = 0; n < batch; n++)
             for (int64_t v = 0; v < voxels; v++) {
                 int64_t first = n * channels * voxels + v;
-                softmax(channels, voxels, x + first, y + first);
+                softmax(kind == REF_LOG_SOFTMAX, channels, voxels, x + first, y + first);
             }
         return;
     }

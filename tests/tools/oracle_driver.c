@@ -108,7 +108,10 @@ static vox_status read_batchnorm(tape *t, vox_network *network, vox_error *err) 
 
 static vox_status read_activation(tape *t, vox_network *network, vox_error *err) {
     vox_activation kind = (vox_activation)read_int(t);
-    return vox_network_activation(network, kind, read_double(t), err);
+    double parameter[2];
+    parameter[0] = read_double(t);
+    parameter[1] = read_double(t);
+    return vox_network_activation(network, kind, parameter, err);
 }
 
 static vox_status read_pool(tape *t, vox_network *network, vox_error *err) {

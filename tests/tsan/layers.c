@@ -61,7 +61,8 @@ static bool add_layer(layers *l, dice *d, int64_t shape[4]) {
         kind == 0   ? add_pool(l->network, d)
         : kind == 1 ? add_batchnorm(l->network, d, shape[0])
         : kind == 2
-            ? vox_network_activation(l->network, (vox_activation)dice_between(d, 0, 5), 0.1, NULL)
+            ? vox_network_activation(
+                  l->network, (vox_activation)dice_between(d, 0, VOX_ACT_LOG_SOFTMAX), NULL, NULL)
             : add_conv(l->network, d, shape[0]);
     return !status && !vox_network_shape(l->network, l->in + 1, shape, NULL) &&
            shape[0] * shape[1] * shape[2] * shape[3] <= MOST_VALUES;

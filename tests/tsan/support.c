@@ -145,7 +145,7 @@ vox_network *small_network(int in, int out) {
     float *w = dice_values(&d, (int64_t)27 * in * out), *b = dice_values(&d, out);
     vox_network *network = vox_network_new(NULL);
     if (!network || vox_network_conv3d(network, &c, w, b, NULL) ||
-        vox_network_activation(network, VOX_ACT_RELU, 0, NULL))
+        vox_network_activation(network, VOX_ACT_RELU, NULL, NULL))
         give_up("small_network");
     free(w);
     free(b);

@@ -59,7 +59,7 @@ static vox_network *long_network(const conv_case *c, uint64_t seed) {
     cr_assert_eq(vox_network_batchnorm3d(network, channels, values + channels, values, NULL, NULL,
                                          1e-5, NULL),
                  VOX_OK);
-    cr_assert_eq(vox_network_activation(network, VOX_ACT_ELU, 1, NULL), VOX_OK);
+    cr_assert_eq(vox_network_activation(network, VOX_ACT_ELU, NULL, NULL), VOX_OK);
     free(values);
     vox_pool3d p;
     vox_pool3d_defaults(&p);

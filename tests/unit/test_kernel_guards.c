@@ -224,3 +224,46 @@ ParameterizedTest(isa_name *isa, kernel, rows_stay_within_their_buffers) {
             guarded_free(&to);
         }
 }
+
+/* Elementwise functions and softmax, in place: no value outside the row is touched, and each comes
+ * out as it does alone, bit for bit, wherever in the row it stands. */
+ParameterizedTestParameters(kernel, functions_stay_within_their_rows) {
+    return isa_params();
+}
+
+ParameterizedTest(isa_name *isa, kernel, functions_stay_within_their_rows) {
+    vox_error err = {0};
+    cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
+    const vox_elementwise *elementwise = vox_kernel_active(&err)->elementwise;
+    const float parameter[2] = {0.25f, 0.5f};
+    for (int64_t n = 1; n <= 70; n++)
+        for (int at_end = 0; at_end < 2; at_end++) {
+            dice d = dice_new((uint64_t)n);
+            guarded x = guarded_values(&d, n, 0, at_end), y = guarded_new(n, at_end);
+            for (int kind = VOX_ACT_RELU; kind < VOX_ACT_SOFTMAX; kind++) {
+                memcpy(y.data, x.data, (size_t)n * sizeof(float));
+                elementwise->map_row(y.data, n, (vox_activation)kind, parameter);
+                for (int64_t i = 0; i < n; i++) {
+                    float alone = x.data[i];
+                    elementwise->map_row(&alone, 1, (vox_activation)kind, parameter);
+                    cr_assert_eq(memcmp(&alone, &y.data[i], sizeof alone), 0, "kind %d", kind);
+                }
+            }
+            /* Two channels of one row: the one's end and the other's beginning are n/2 apart. */
+            for (int logarithm = 0; n >= 2 && logarithm < 2; logarithm++) {
+                const int64_t stride = n / 2, columns = n - stride;
+                const bool apart = stride >= columns; /* else the channels overlap */
+                memcpy(y.data, x.data, (size_t)n * sizeof(float));
+                if (apart)
+                    elementwise->softmax_row(y.data, stride, 2, columns, logarithm);
+                for (int64_t i = 0; apart && i < columns; i++) {
+                    float alone[2] = {x.data[i], x.data[i + stride]};
+                    elementwise->softmax_row(alone, 1, 2, 1, logarithm);
+                    cr_assert_eq(memcmp(&alone[0], &y.data[i], sizeof(float)), 0);
+                    cr_assert_eq(memcmp(&alone[1], &y.data[i + stride], sizeof(float)), 0);
+                }
+            }
+            guarded_free(&x);
+            guarded_free(&y);
+        }
+}

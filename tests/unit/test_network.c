@@ -97,8 +97,9 @@ static void random_pool(graph *g, dice *d, int from) {
 }
 
 static vox_status add_relu(vox_network *n, const void *parameters) {
+    const double slope = 0.25;
     (void)parameters;
-    return vox_network_activation(n, VOX_ACT_LEAKY_RELU, 0.25, NULL);
+    return vox_network_activation(n, VOX_ACT_LEAKY_RELU, &slope, NULL);
 }
 
 /* Index of (c, v) in a value whose extents may be 1, as in NumPy's broadcasting. */

@@ -39,12 +39,30 @@ POOLS = [
     (1, (3, 4, 4), (2, 4, 4), (3, 4, 4), (1, 2, 2), (1, 1, 1), 1, 0),
 ]
 ACTIVATIONS = [
-    ("REF_RELU", 0.0, F.relu),
-    ("REF_LEAKY_RELU", 0.125, lambda x: F.leaky_relu(x, 0.125)),
-    ("REF_ELU", 1.5, lambda x: F.elu(x, 1.5)),
-    ("REF_SIGMOID", 0.0, torch.sigmoid),
-    ("REF_TANH", 0.0, torch.tanh),
-    ("REF_SOFTMAX", 0.0, lambda x: F.softmax(x, 1)),
+    ("REF_RELU", (), F.relu),
+    ("REF_LEAKY_RELU", (0.125,), lambda x: F.leaky_relu(x, 0.125)),
+    ("REF_ELU", (1.5,), lambda x: F.elu(x, 1.5)),
+    ("REF_SELU", (1.6732632423543772848170429916717, 1.0507009873554804934193349852946), F.selu),
+    ("REF_GELU", (), F.gelu),
+    ("REF_GELU_TANH", (), lambda x: F.gelu(x, approximate="tanh")),
+    ("REF_SIGMOID", (), torch.sigmoid),
+    ("REF_HARDSIGMOID", (1 / 6, 0.5), F.hardsigmoid),
+    ("REF_HARDSWISH", (), F.hardswish),
+    ("REF_SILU", (), F.silu),
+    ("REF_TANH", (), torch.tanh),
+    ("REF_SOFTPLUS", (0.5, 2), lambda x: F.softplus(x, 0.5, 2)),
+    ("REF_MISH", (), F.mish),
+    ("REF_SOFTSIGN", (), F.softsign),
+    ("REF_CLIP", (-1.25, 6), lambda x: torch.clamp(x, -1.25, 6)),
+    ("REF_ERF", (), torch.erf),
+    ("REF_EXP", (), torch.exp),
+    ("REF_LOG", (), torch.log),
+    ("REF_SQRT", (), torch.sqrt),
+    ("REF_ABS", (), torch.abs),
+    ("REF_NEG", (), torch.neg),
+    ("REF_RECIPROCAL", (), torch.reciprocal),
+    ("REF_SOFTMAX", (), lambda x: F.softmax(x, 1)),
+    ("REF_LOG_SOFTMAX", (), lambda x: F.log_softmax(x, 1)),
 ]
 
 
@@ -60,7 +78,7 @@ def array(kind, name, t, form):
     """A static array, wrapped at 100 columns."""
     lines, line = [], "   "
     for v in t.flatten().tolist():
-        item = " " + form % v + ","
+        item = " " + (form % v).replace("inf", "INFINITY").replace("nan", "NAN") + ","
         if len(line) + len(item) > 100:
             lines.append(line)
             line = "   "
@@ -124,7 +142,7 @@ def pointwise():
     array("double", "norm_plain_y", F.batch_norm(x, mean, var, eps=1e-3), "%.17g")
     for name, _, function in ACTIVATIONS:
         array("double", "act_" + name.lower(), function(x), "%.17g")
-    rows = ["    {%s, %g, act_%s}," % (name, parameter, name.lower())
+    rows = ["    {%s, {%s}, act_%s}," % (name, ", ".join("%.17g" % p for p in parameter) or 0, name.lower())
             for name, parameter, _ in ACTIVATIONS]
     print("static const golden_activation activations[] = {\n%s\n};" % "\n".join(rows))
 

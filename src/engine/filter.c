@@ -11,10 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-/* What the process holds apart from the parts of the plan: program, libraries, OpenMP's threads.
- * Measured as the peak resident size of a run over a volume of a few voxels, and rounded up. */
-enum { PROCESS_BYTES = 16 << 20, THREAD_BYTES = 256 << 10 };
-
 void vox_filter_defaults(vox_filter_options *o) {
     *o = (vox_filter_options){.datatype = 16 /* NIFTI_TYPE_FLOAT32 */,
                               .compression = -1,
@@ -122,7 +118,8 @@ static vox_status add_ends(job *j, const vox_input *in, vox_error *err) {
         status = vox_writer_memory(in, &j->output, &writer, &plan->output_spool_bytes, err);
     if (status)
         return status;
-    add_part(plan, "program and threads", PROCESS_BYTES + (int64_t)j->threads * THREAD_BYTES);
+    add_part(plan, "program and threads",
+             VOX_PROCESS_BYTES + (int64_t)j->threads * VOX_THREAD_BYTES);
     add_part(plan, "reader", reader);
     add_part(plan, "writer", writer);
     return VOX_OK;

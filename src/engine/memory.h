@@ -10,4 +10,8 @@
  * memory.limit_in_bytes, version 1). 0 where neither can be read. */
 int64_t vox_memory_default_cap(void);
 
+/* What the process holds apart from the parts of a plan: program, libraries, OpenMP's threads.
+ * Measured as the peak resident size of a run over a volume of a few voxels, and rounded up. */
+enum { VOX_PROCESS_BYTES = 16 << 20, VOX_THREAD_BYTES = 256 << 10 };
+
 #endif

@@ -35,6 +35,28 @@ vox_status vox_file_read(vox_file *f, void *buf, int64_t bytes, vox_error *err) 
     return VOX_OK;
 }
 
+vox_status vox_file_finish(vox_file *f, void (*warn)(void *user, const char *message), void *user,
+                           vox_error *err) {
+    const int64_t length = vox_source_bytes(f->data);
+    int64_t trailing = length - f->header.vox_offset - f->header.data_bytes;
+    char message[1100];
+    if (length < 0) {
+        vox_status status = vox_source_finish(f->data, &trailing, err);
+        if (status)
+            return status;
+    }
+    if (trailing <= 0 || !warn)
+        return VOX_OK;
+    if (length >= 0 || f->info.gzip)
+        snprintf(message, sizeof message, "%s: %lld bytes after the voxels are ignored",
+                 vox_file_name(f), (long long)trailing);
+    else /* a pipe is not read to its end to count them */
+        snprintf(message, sizeof message, "%s: data after the voxels are ignored",
+                 vox_file_name(f));
+    warn(user, message);
+    return VOX_OK;
+}
+
 /* The numbers of the header under their NIfTI names. */
 static void fill_numbers(vox_volume_info *v, const nifti_2_header *h) {
     memcpy(v->dim, h->dim, sizeof v->dim);

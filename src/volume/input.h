@@ -27,6 +27,11 @@ vox_status vox_file_begin(vox_file *f, vox_error *err);
 /* The next `bytes` bytes of voxels; VOX_ERR_INPUT with both counts where the file ends before. */
 vox_status vox_file_read(vox_file *f, void *buf, int64_t bytes, vox_error *err);
 
+/* After the last voxel: checks gzip trailers and what follows the data; warns through `warn`, which
+ * may be NULL. */
+vox_status vox_file_finish(vox_file *f, void (*warn)(void *user, const char *message), void *user,
+                           vox_error *err);
+
 /* Opens a pair's second half and skips to its voxels. header_path is a file whose magic
  * says that it is the header of a pair. */
 vox_status vox_pair_open_data(vox_file *f, const char *header_path, vox_error *err);

@@ -243,24 +243,9 @@ vox_status vox_reader_planes(vox_reader *r, int64_t n, int64_t d, int64_t count,
 vox_status vox_reader_finish(vox_reader *r, void (*warn)(void *user, const char *message),
                              void *user, vox_error *err) {
     for (int i = 0; i < r->in->count; i++) {
-        vox_file *f = &r->in->file[i];
-        const int64_t length = vox_source_bytes(f->data);
-        int64_t trailing = length - f->header.vox_offset - f->header.data_bytes;
-        char message[1100];
-        if (length < 0) {
-            vox_status status = vox_source_finish(f->data, &trailing, err);
-            if (status)
-                return status;
-        }
-        if (trailing <= 0 || !warn)
-            continue;
-        if (length >= 0 || f->info.gzip)
-            snprintf(message, sizeof message, "%s: %lld bytes after the voxels are ignored",
-                     vox_file_name(f), (long long)trailing);
-        else /* a pipe is not read to its end to count them */
-            snprintf(message, sizeof message, "%s: data after the voxels are ignored",
-                     vox_file_name(f));
-        warn(user, message);
+        vox_status status = vox_file_finish(&r->in->file[i], warn, user, err);
+        if (status)
+            return status;
     }
     return VOX_OK;
 }

@@ -7,9 +7,7 @@
  */
 #include "volume/volume.h"
 
-#include "stream/stream.h"
-#include "volume/out_header.h"
-#include "volume/output_name.h"
+#include "volume/out_file.h"
 
 #include <omp.h>
 #include <stdlib.h>
@@ -17,15 +15,10 @@
 /* Stored bytes that are converted and written at a time; at least one row. */
 enum { CHUNK_BYTES = 4 << 20 };
 
-typedef struct out_file {
-    vox_sink *header; /* NULL where it is no pair */
-    vox_sink *data;   /* with the header in front where it is no pair */
-} out_file;
-
 struct vox_writer {
     vox_out_header header;
     int64_t count, width, height, channels;
-    out_file *file; /* [count]: one, or one a channel */
+    vox_out_file *file; /* [count]: one, or one a channel */
     int threads;
     vox_box part;
     int64_t plane_bytes, chunk_bytes;
@@ -81,8 +74,7 @@ vox_status vox_writer_memory(const vox_input *in, const vox_output *o, int64_t *
     if (status || (status = plan(&w, in, o, &name, err)))
         goto out;
     const vox_sink_options options = sink_options(o, &name);
-    const int64_t each =
-        (int64_t)sizeof(out_file) + (name.pair ? 2 : 1) * vox_sink_memory(&options);
+    const int64_t each = vox_out_file_memory(&name, &options);
     *memory_bytes = (int64_t)sizeof w + VOX_ALIGN;
     if (!vox_mul(w.count, each, &sinks) || !vox_add(*memory_bytes, sinks, memory_bytes) ||
         !vox_add(*memory_bytes, w.chunk_bytes, memory_bytes)) {
@@ -96,34 +88,17 @@ out:
     return status;
 }
 
-static vox_status write_header(const vox_writer *w, const vox_header *h, vox_sink *s,
-                               vox_error *err) {
-    vox_status status =
-        vox_sink_write(s, w->header.bytes, w->header.header_bytes + VOX_EXTENDER_BYTES, err);
-    if (!status && h->extensions_bytes > 0)
-        status = vox_sink_write(s, h->extensions, h->extensions_bytes, err);
-    return status;
-}
-
 static vox_status open_file(vox_writer *w, const vox_input *in, const vox_output *o, int64_t i,
                             vox_error *err) {
-    out_file *f = &w->file[i];
     vox_output_name name;
-    vox_error local = {.status = VOX_OK};
     vox_status status =
-        vox_output_name_resolve(o->path, o->compression, o->split ? i : -1, &name, &local);
+        vox_output_name_resolve(o->path, o->compression, o->split ? i : -1, &name, err);
     if (!status) {
         const vox_sink_options options = sink_options(o, &name);
-        f->data = vox_sink_open(name.pair ? name.data : name.header, &options, &local);
-        if (f->data && name.pair)
-            f->header = vox_sink_open(name.header, &options, &local);
-        status = local.status;
+        status =
+            vox_out_file_open(&w->file[i], &name, &options, &w->header, &in->file[0].header, err);
     }
-    if (!status)
-        status = write_header(w, &in->file[0].header, name.pair ? f->header : f->data, &local);
     vox_output_name_clear(&name);
-    if (status)
-        vox_fail(err, status, "%s", local.message);
     return status;
 }
 
@@ -164,10 +139,8 @@ vox_writer *vox_writer_new(const vox_input *in, const vox_output *o, vox_error *
 void vox_writer_free(vox_writer *w) {
     if (!w)
         return;
-    for (int64_t i = 0; w->file && i < w->count; i++) {
-        vox_sink_free(w->file[i].data);
-        vox_sink_free(w->file[i].header);
-    }
+    for (int64_t i = 0; w->file && i < w->count; i++)
+        vox_out_file_clear(&w->file[i]);
     vox_spool_free(w->spool);
     free(w->file);
     free(w->chunk);
@@ -280,30 +253,11 @@ vox_status vox_writer_planes(vox_writer *w, int64_t n, int64_t d, int64_t count,
     return w->spool && block_ends ? flush_spool(w, err) : VOX_OK;
 }
 
-/* A header never appears before the voxels that it describes. */
-static vox_status publish(const vox_writer *w, vox_error *err) {
-    vox_sink **sinks = vox_alloc(2 * w->count, sizeof(vox_sink *), "writer", err);
-    int64_t count = 0;
-    if (!sinks)
-        return VOX_ERR_RESOURCE;
-    for (int64_t i = 0; i < w->count; i++) {
-        sinks[count++] = w->file[i].data;
-        if (w->file[i].header)
-            sinks[count++] = w->file[i].header;
-    }
-    const vox_status status = vox_sink_publish_all(sinks, count, err);
-    free(sinks);
-    return status;
-}
-
 vox_status vox_writer_finish(vox_writer *w, vox_error *err) {
     vox_status status = VOX_OK;
-    for (int64_t i = 0; !status && i < w->count; i++) {
-        status = vox_sink_close(w->file[i].data, err);
-        if (!status && w->file[i].header)
-            status = vox_sink_close(w->file[i].header, err);
-    }
-    return status ? status : publish(w, err);
+    for (int64_t i = 0; !status && i < w->count; i++)
+        status = vox_out_file_close(&w->file[i], err);
+    return status ? status : vox_out_files_publish(w->file, w->count, err);
 }
 
 void vox_writer_counts(const vox_writer *w, int64_t *nan_count, int64_t *inf_count,

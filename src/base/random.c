@@ -2,6 +2,7 @@
 #include "base/random.h"
 
 #include <math.h>
+#include <sleef.h>
 
 void vox_random_seed(vox_random *r, uint64_t seed) {
     uint32_t x = (uint32_t)seed;
@@ -52,6 +53,9 @@ void vox_random_uniform(vox_random *r, double from, double to, float *out, int64
         out[i] = fmaf(unit_float(r), range, low);
 }
 
+/* SLEEF's logarithm, sine and cosine have the same bits on every machine; those of a C library may
+ * differ in the last one from one machine to the next. */
+
 /* Sixteen uniform values become sixteen normal ones: value j gives the radius of the pair (j, j+8),
  * value j+8 its angle. The angle is rounded to float where torch rounds it. */
 static void normal_block(vox_random *r, float stddev, float *out) {
@@ -59,10 +63,10 @@ static void normal_block(vox_random *r, float stddev, float *out) {
     for (int j = 0; j < 16; j++)
         out[j] = unit_float(r);
     for (int j = 0; j < 8; j++) {
-        double radius = sqrt(-2 * log(1 - (double)out[j]));
-        double angle = two_pi * out[j + 8];
-        out[j] = (float)(radius * cos(angle) * stddev);
-        out[j + 8] = (float)(radius * sin(angle) * stddev);
+        const double radius = sqrt(-2 * Sleef_cinz_logd1_u10purec(1 - (double)out[j]));
+        const Sleef_double_2 turn = Sleef_cinz_sincosd1_u10purec((double)(two_pi * out[j + 8]));
+        out[j] = (float)(radius * turn.y * stddev);
+        out[j + 8] = (float)(radius * turn.x * stddev);
     }
 }
 
@@ -71,11 +75,11 @@ static double normal_double(vox_random *r) {
         r->spare_full = false;
         return r->spare;
     }
-    double angle = 2 * M_PI * unit_double(r);
-    double radius = sqrt(-2 * log1p(-unit_double(r)));
-    r->spare = radius * sin(angle);
+    const Sleef_double_2 turn = Sleef_cinz_sincosd1_u10purec(2 * M_PI * unit_double(r));
+    const double radius = sqrt(-2 * Sleef_cinz_logd1_u10purec(1 - unit_double(r)));
+    r->spare = radius * turn.x;
     r->spare_full = true;
-    return radius * cos(angle);
+    return radius * turn.y;
 }
 
 void vox_random_normal(vox_random *r, double stddev, float *out, int64_t count) {

@@ -32,10 +32,13 @@ void vox_random_uniform(vox_random *r, double from, double to, float *out, int64
 
 /* torch's tensor.normal_(0, stddev) for float32: the same draws through the same Box-Muller steps.
  * From 16 values on, torch takes logarithm, sine and cosine from single-precision approximations
- * that depend on the machine; here they are rounded from double, so a value differs from torch's by
- * a few roundings: at most 10 * 2^-24 * stddev * sqrt(-2 ln 2^-24), about 3.5e-6 * stddev. Below 16
- * values torch computes in double and the results are equal up to the last bit of a double before
- * rounding. */
+ * that depend on the machine; here they are computed in double, with the same bits everywhere, so
+ * a value differs from torch's by a few roundings: at most 10 * 2^-24 * stddev *
+ * sqrt(-2 ln 2^-24), about 3.5e-6 * stddev. Below 16 values torch computes in double and the
+ * results are equal up to the last bits of a double before rounding.
+ *
+ * From 16 values on they may be drawn piece by piece: pieces of multiples of 16, the last one of 16
+ * or more. */
 void vox_random_normal(vox_random *r, double stddev, float *out, int64_t count);
 
 #endif

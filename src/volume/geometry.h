@@ -6,7 +6,7 @@
 #ifndef VOX_VOLUME_GEOMETRY_H
 #define VOX_VOLUME_GEOMETRY_H
 
-#include "base/base.h"
+#include "volume/turn.h"
 
 #include <nifti2_io.h>
 
@@ -21,6 +21,14 @@ void vox_geometry_orientation(const double affine[3][4], char text[4]);
  * srow, qoffset and pixdim[1..3], in use or not, as far as they are filled in; and nothing at all
  * for stride 1, origin 0. */
 void vox_geometry_move(nifti_2_header *h, const double stride[3], const double origin[3]);
+
+/* Turns the grid, of `size` voxels {D, H, W} before: every voxel stays where it was in mm. Changes
+ * srow, quatern, qoffset, pixdim[0..3], in use or not, as far as they are filled in; dim_info; and
+ * slice_code, slice_start and slice_end, which change places where the slices run the other way
+ * now. Spacing alone cannot say where a turned grid lies: a header with neither sform nor qform in
+ * use gets an sform (NIFTI_XFORM_ALIGNED_ANAT: the coordinates of another file). Nothing changes
+ * where t changes nothing. */
+void vox_geometry_turn(nifti_2_header *h, const vox_turn *t, const int64_t size[3]);
 
 /* The field that keeps the affine from being computed (not finite while in use): its name, for a
  * message, and its value; NULL where all is well. */

@@ -164,6 +164,13 @@ static bool same_column(const double a[3][4], const double b[3][4], int column) 
     return difference <= 1e-3 * smallest;
 }
 
+int vox_affine_difference(const double a[3][4], const double b[3][4]) {
+    for (int c = 0; c < 4; c++)
+        if (!same_column(a, b, c))
+            return c;
+    return -1;
+}
+
 static vox_status check_grid(const vox_file *a, const vox_file *b, vox_error *err) {
     const int axis = differing_axis(&a->header, &b->header);
     if (axis)
@@ -171,15 +178,15 @@ static vox_status check_grid(const vox_file *a, const vox_file *b, vox_error *er
                         "%s: dim[%d]=%lld: %s has %lld; files stacked as channels share one grid",
                         vox_path_text(b->path), axis, (long long)b->header.dim[axis],
                         vox_path_text(a->path), (long long)a->header.dim[axis]);
-    for (int c = 0; c < 4; c++)
-        if (!same_column(a->info.affine, b->info.affine, c)) {
-            const double(*m)[4] = b->info.affine, (*n)[4] = a->info.affine;
-            return vox_fail(err, VOX_ERR_INPUT,
-                            "%s: %s column %d=(%g, %g, %g): %s has (%g, %g, %g); files stacked as "
-                            "channels share one grid",
-                            vox_path_text(b->path), b->info.affine_source, c, m[0][c], m[1][c],
-                            m[2][c], vox_path_text(a->path), n[0][c], n[1][c], n[2][c]);
-        }
+    const int c = vox_affine_difference(a->info.affine, b->info.affine);
+    if (c >= 0) {
+        const double(*m)[4] = b->info.affine, (*n)[4] = a->info.affine;
+        return vox_fail(err, VOX_ERR_INPUT,
+                        "%s: %s column %d=(%g, %g, %g): %s has (%g, %g, %g); files stacked as "
+                        "channels share one grid",
+                        vox_path_text(b->path), b->info.affine_source, c, m[0][c], m[1][c], m[2][c],
+                        vox_path_text(a->path), n[0][c], n[1][c], n[2][c]);
+    }
     return VOX_OK;
 }
 

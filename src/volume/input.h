@@ -32,6 +32,10 @@ vox_status vox_file_read(vox_file *f, void *buf, int64_t bytes, vox_error *err);
 vox_status vox_file_finish(vox_file *f, void (*warn)(void *user, const char *message), void *user,
                            vox_error *err);
 
+/* The first column in which two affines differ by more than headers of one scan do (1e-3 of a
+ * voxel), or -1. */
+int vox_affine_difference(const double a[3][4], const double b[3][4]);
+
 /* Opens a pair's second half and skips to its voxels. header_path is a file whose magic
  * says that it is the header of a pair. */
 vox_status vox_pair_open_data(vox_file *f, const char *header_path, vox_error *err);

@@ -103,6 +103,19 @@ static vox_status set_extent(nifti_2_header *w, const vox_output *o, vox_out_hea
     return VOX_OK;
 }
 
+/* x, y and z change places; an axis beyond the rank has one voxel. */
+static void turn_dims(nifti_2_header *w, const vox_header *h, const vox_turn *t) {
+    const int64_t in[3] = {h->dim[3], h->dim[2], h->dim[1]};
+    int64_t out[3], rank = h->dim[0];
+    vox_turn_size(t, in, out);
+    for (int i = 1; i <= 3; i++)
+        if (out[3 - i] > 1 && i > rank)
+            rank = i;
+    for (int i = 1; i <= 3 && i <= rank; i++)
+        w->dim[i] = out[3 - i];
+    w->dim[0] = rank;
+}
+
 /* Decides the version, which the offset depends on, and the other way round. */
 static void set_form(nifti_2_header *w, const vox_header *h, bool pair, vox_out_header *out) {
     const int64_t behind = VOX_EXTENDER_BYTES + h->extensions_bytes;
@@ -116,6 +129,20 @@ static void set_form(nifti_2_header *w, const vox_header *h, bool pair, vox_out_
     out->header_bytes = out->version == 1 ? VOX_NIFTI1_BYTES : VOX_NIFTI2_BYTES;
     out->vox_offset = pair ? 0 : out->header_bytes + behind;
     w->vox_offset = out->vox_offset;
+}
+
+/* The bytes, in the version that set_form has decided on. */
+static void pack(const vox_header *h, nifti_2_header *w, bool pair, vox_out_header *out) {
+    if (out->version == 1) {
+        nifti_1_header raw = h->raw1;
+        vox_header_narrow(&h->wide, w, &raw);
+        memcpy(raw.magic, pair ? "ni1" : "n+1", sizeof raw.magic);
+        memcpy(out->bytes, &raw, sizeof raw);
+    } else {
+        w->magic[1] = pair ? 'i' : '+';
+        memcpy(out->bytes, w, sizeof *w);
+    }
+    memcpy(out->bytes + out->header_bytes, h->extender, sizeof h->extender);
 }
 
 vox_status vox_out_header_make(const vox_input *in, const vox_output *o, bool pair,
@@ -132,15 +159,30 @@ vox_status vox_out_header_make(const vox_input *in, const vox_output *o, bool pa
     if ((status = set_extent(&w, o, out, err)))
         return status;
     set_form(&w, h, pair, out);
-    if (out->version == 1) {
-        nifti_1_header raw = h->raw1;
-        vox_header_narrow(&h->wide, &w, &raw);
-        memcpy(raw.magic, pair ? "ni1" : "n+1", sizeof raw.magic);
-        memcpy(out->bytes, &raw, sizeof raw);
-    } else {
-        w.magic[1] = pair ? 'i' : '+';
-        memcpy(out->bytes, &w, sizeof w);
-    }
-    memcpy(out->bytes + out->header_bytes, h->extender, sizeof h->extender);
+    pack(h, &w, pair, out);
+    return VOX_OK;
+}
+
+vox_status vox_out_header_turned(const vox_header *h, const char *path, int datatype,
+                                 const vox_turn *t, bool keep_affine, bool pair,
+                                 vox_out_header *out, vox_error *err) {
+    const vox_output o = {.path = path, .datatype = datatype, .channels = h->type->components};
+    nifti_2_header w = h->wide;
+    memset(out, 0, sizeof *out);
+    vox_status status = choose_type(h, &o, out, err);
+    if (status)
+        return status;
+    if (out->type->components != h->type->components)
+        return vox_fail(err, VOX_ERR_UNSUPPORTED,
+                        "%s: datatype=%s: a voxel has %d values (%s), which keep their type", path,
+                        out->type->name, h->type->components, h->type->name);
+    set_type(&w, h, &o, out);
+    turn_dims(&w, h, t);
+    if (!keep_affine)
+        vox_geometry_turn(&w, t, (const int64_t[3]){h->dim[3], h->dim[2], h->dim[1]});
+    if ((status = set_extent(&w, &o, out, err)))
+        return status;
+    set_form(&w, h, pair, out);
+    pack(h, &w, pair, out);
     return VOX_OK;
 }

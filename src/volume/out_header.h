@@ -3,6 +3,7 @@
 #define VOX_VOLUME_OUT_HEADER_H
 
 #include "volume/layout.h"
+#include "volume/turn.h"
 #include "volume/volume.h"
 
 /* A header ready to be written: the bytes in front of the voxels (single file) or of the .hdr file.
@@ -22,5 +23,12 @@ typedef struct vox_out_header {
  * VOX_ERR_UNSUPPORTED for unknown types and impossible sizes. */
 vox_status vox_out_header_make(const vox_input *in, const vox_output *o, bool pair,
                                vox_out_header *out, vox_error *err);
+
+/* The header of one input's voxels under a turn of the grid: dim and, unless keep_affine, the
+ * geometry follow (vox_geometry_turn); t, u and so on stay, and `order` is of no use. `path` and
+ * `datatype` as in vox_output; voxels of several values keep their type. Errors: as above. */
+vox_status vox_out_header_turned(const vox_header *h, const char *path, int datatype,
+                                 const vox_turn *t, bool keep_affine, bool pair,
+                                 vox_out_header *out, vox_error *err);
 
 #endif

@@ -423,6 +423,82 @@ vox_status vox_filter_plan(const vox_input *in, const vox_network *network, cons
 vox_status vox_filter(vox_input *in, const vox_network *network, const char *output,
                       const vox_filter_options *o, vox_report *report, vox_error *err);
 
+/* ---- Augmenting --------------------------------------------------------------------------------
+ *
+ * Random flips, turns by 90 degrees and Gaussian noise for training, as the tutorials' Augment3D
+ * does it: the same flips and turn for an image and its label map. Voxels that change places keep
+ * their bits, and sform and qform follow, so that the anatomy stays where it was in mm.
+ */
+
+typedef struct vox_augment_options {
+    uint64_t seed;      /* what is drawn depends on it and on these options alone */
+    double flip[3];     /* D, H, W: the probability of a flip along each; default 0 */
+    double rot90;       /* the probability of a turn; by 90, 180 and 270 degrees equally often */
+    int plane[2];       /* axes, 0 to 2 for D, H, W: torch.rot90's dims; default H, W */
+    double noise;       /* the probability of noise */
+    double sigma;       /* its standard deviation, in the unit of the scaled values */
+    bool keep_affine;   /* sform, qform, pixdim and the like stay as they were */
+    int datatype;       /* of images, a NIfTI code or VOX_DATATYPE_INPUT; 0 (default): float32 where
+                           noise is possible, else the input's. Label maps, and voxels of several
+                           values, keep their type and scaling. */
+    int compression;    /* 0 to 9; -1: default */
+    bool force;         /* replace existing outputs */
+    int threads;        /* 0: OMP_NUM_THREADS or all cores */
+    int64_t max_memory; /* as in vox_filter_options */
+    void (*warn)(void *user, const char *message); /* may be NULL; one line, no newline */
+    void (*progress)(void *user, const vox_progress *progress); /* may be NULL */
+    void *user;
+} vox_augment_options;
+void vox_augment_defaults(vox_augment_options *o);
+
+/* What happens to the voxels, in this order. */
+typedef struct vox_augment_drawn {
+    bool flip[3]; /* torch.flip along D, H, W */
+    int k;        /* torch.rot90(x, k, plane): 0 to 3 */
+    bool noise;
+} vox_augment_drawn;
+/* Draws torch.manual_seed(seed); u = torch.rand(6): a flip along D, H, W where u[0], u[1], u[2] are
+ * less than its probability, a turn where u[3] is, then k = 1 + floor(3 * u[4]), noise where u[5]
+ * is. All six are drawn in any case, so that one option does not change what comes of another. */
+vox_status vox_augment_draw(const vox_augment_options *o, vox_augment_drawn *drawn, vox_error *err);
+
+/* A file to augment. */
+typedef struct vox_augment_file {
+    vox_input *in;      /* of one file; the caller's; consumed */
+    const char *output; /* a name, or "-" for stdout, for one of them */
+    bool label;         /* a label map: no noise, its own type. So is what its header calls one
+                           (intent_code 1002, NIFTI_INTENT_LABEL). */
+} vox_augment_file;
+
+/* What a run would do and hold. */
+typedef struct vox_augment_memory {
+    vox_augment_drawn drawn;
+    int64_t in[3], out[3]; /* D, H, W of all files */
+    int64_t program_bytes, reader_bytes, writer_bytes, slab_bytes;
+    int64_t total_bytes;    /* peak resident memory */
+    int64_t smallest_bytes; /* the least cap that works (slabs of one plane) */
+    int64_t spool_bytes;    /* temporary disk; 0: none */
+} vox_augment_memory;
+/* Errors: as vox_augment's, before a voxel is read. With max_memory set and not enough:
+ * VOX_ERR_RESOURCE, the message says what would fit. */
+vox_status vox_augment_plan(const vox_augment_file *files, int count, const vox_augment_options *o,
+                            vox_augment_memory *plan, vox_error *err);
+
+typedef struct vox_augment_report {
+    vox_augment_drawn drawn;
+    int64_t voxels;  /* of all files */
+    int64_t clamped; /* values that the noise took out of an integer type's range */
+    double seconds;
+    int64_t planned_bytes;
+    int threads;
+} vox_augment_report;
+/* Augments files of one grid (D, H, W): all with the same flips and turn. Noise is torch.randn's
+ * for one image after the other, in their order, drawn after the six numbers above; it has the same
+ * bits on every machine, and differs from torch's by a few roundings. The outputs get their names
+ * when all are complete and on disk, all together or none. report may be NULL. */
+vox_status vox_augment(const vox_augment_file *files, int count, const vox_augment_options *o,
+                       vox_augment_report *report, vox_error *err);
+
 /* Removes the temporary files of all runs under way in this process. Async-signal-safe. */
 void vox_remove_temporaries(void);
 /* True while a run gives its finished files their names, all or none: a signal that would end the

@@ -23,7 +23,7 @@ typedef struct cli_command {
 } cli_command;
 
 /* All commands; adding one is its file and a row here. */
-#define CLI_COMMANDS(ROW) ROW(conv) ROW(run) ROW(info) ROW(kernel)
+#define CLI_COMMANDS(ROW) ROW(conv) ROW(run) ROW(augment) ROW(info) ROW(kernel)
 
 #define CLI_DECLARE(name) extern const cli_command name##_command;
 CLI_COMMANDS(CLI_DECLARE)

@@ -126,6 +126,63 @@ vox_status print_report_json(const vox_report *r, const char *output, vox_error 
     return print_line(&o, err);
 }
 
+/* ---- Augmenting ---- */
+
+static void put_drawn(object *o, const vox_augment_options *a, const vox_augment_drawn *drawn) {
+    static const char *const letters[] = {"D", "H", "W"};
+    json_t *flip = json_array();
+    char plane[8];
+    for (int axis = 0; axis < 3; axis++)
+        if (drawn->flip[axis])
+            append(&flip, json_string(letters[axis]));
+    snprintf(plane, sizeof plane, "%s%s", letters[a->plane[0]], letters[a->plane[1]]);
+    put(o, "seed", json_integer((json_int_t)a->seed));
+    put(o, "flip", flip);
+    put(o, "rot90", json_pack("{s:i,s:s}", "k", drawn->k, "plane", plane));
+    put(o, "noise", json_boolean(drawn->noise));
+    put(o, "sigma", drawn->noise ? real(a->sigma) : json_null());
+}
+
+static json_t *part(const char *name, int64_t bytes) {
+    return json_pack("{s:s,s:I}", "name", name, "bytes", (json_int_t)bytes);
+}
+
+vox_status print_augment_plan_json(const vox_augment_options *a, const vox_augment_memory *plan,
+                                   vox_error *err) {
+    object o = {json_object(), false};
+    json_t *parts = json_array();
+    append(&parts, part("program and threads", plan->program_bytes));
+    append(&parts, part("readers", plan->reader_bytes));
+    append(&parts, part("writers", plan->writer_bytes));
+    append(&parts, part("slab", plan->slab_bytes));
+    put_drawn(&o, a, &plan->drawn);
+    put(&o, "input_size", integers(plan->in, 3));
+    put(&o, "output_size", integers(plan->out, 3));
+    put(&o, "memory", parts);
+    put(&o, "total_bytes", json_integer(plan->total_bytes));
+    put(&o, "smallest_bytes", json_integer(plan->smallest_bytes));
+    put(&o, "input_spool_bytes", json_integer(plan->spool_bytes));
+    return print_line(&o, err);
+}
+
+vox_status print_augment_report_json(const vox_augment_options *a, const vox_augment_report *r,
+                                     const char *const *outputs, int count, vox_error *err) {
+    object o = {json_object(), false};
+    json_t *names = json_array();
+    for (int i = 0; i < count; i++)
+        append(&names, text(outputs[i]));
+    put(&o, "outputs", names);
+    put_drawn(&o, a, &r->drawn);
+    put(&o, "voxels", json_integer(r->voxels));
+    put(&o, "clamped", json_integer(r->clamped));
+    put(&o, "seconds", real(r->seconds));
+    put(&o, "planned_bytes", json_integer(r->planned_bytes));
+    put(&o, "threads", json_integer(r->threads));
+    return print_line(&o, err);
+}
+
+/* ---- Headers ---- */
+
 static void put_format(object *o, const vox_volume_info *info) {
     put(o, "path", text(info->path));
     put(o, "nifti_version", json_integer(info->nifti_version));

@@ -45,6 +45,44 @@ void print_plan(const vox_plan *plan) {
         print_bytes("output spooled to disk", plan->output_spool_bytes);
 }
 
+/* ---- Augmenting ---- */
+
+const char *augment_text(const vox_augment_options *o, const vox_augment_drawn *drawn,
+                         char buf[AUGMENT_TEXT]) {
+    static const char letters[] = "DHW";
+    char flips[8] = "", noise[48] = "no noise", *to = flips;
+    for (int a = 0; a < 3; a++)
+        if (drawn->flip[a]) {
+            if (to > flips)
+                *to++ = ',';
+            *to++ = letters[a];
+        }
+    *to = '\0';
+    if (drawn->noise)
+        snprintf(noise, sizeof noise, "noise of sigma %g", o->sigma);
+    snprintf(buf, AUGMENT_TEXT, "flip %s; rot90 k=%d in %c%c; %s", *flips ? flips : "none",
+             drawn->k, letters[o->plane[0]], letters[o->plane[1]], noise);
+    return buf;
+}
+
+void print_augment_plan(const vox_augment_options *o, const vox_augment_memory *plan) {
+    char drawn[AUGMENT_TEXT];
+    printf("%-36s %s\n", "drawn", augment_text(o, &plan->drawn, drawn));
+    printf("%-36s (%" PRId64 ",%" PRId64 ",%" PRId64 ")\n", "input (D,H,W)", plan->in[0],
+           plan->in[1], plan->in[2]);
+    printf("%-36s (%" PRId64 ",%" PRId64 ",%" PRId64 ")\n", "output (D,H,W)", plan->out[0],
+           plan->out[1], plan->out[2]);
+    puts("memory");
+    print_bytes("  program and threads", plan->program_bytes);
+    print_bytes("  readers", plan->reader_bytes);
+    print_bytes("  writers", plan->writer_bytes);
+    print_bytes("  slab", plan->slab_bytes);
+    print_bytes("  total", plan->total_bytes);
+    print_bytes("smallest --max-memory", plan->smallest_bytes);
+    if (plan->spool_bytes)
+        print_bytes("input spooled to disk", plan->spool_bytes);
+}
+
 /* ---- Headers ---- */
 
 static void print_integer(const char *name, int64_t value) {

@@ -8,12 +8,21 @@
 #include "voxconv.h"
 
 void print_plan(const vox_plan *plan);
+/* What was drawn, "flip D,W; rot90 k=1 in HW; no noise". Writes into and returns buf. */
+enum { AUGMENT_TEXT = 128 };
+const char *augment_text(const vox_augment_options *o, const vox_augment_drawn *drawn,
+                         char buf[AUGMENT_TEXT]);
+void print_augment_plan(const vox_augment_options *o, const vox_augment_memory *plan);
 /* `statistics` may be NULL. */
 void print_info(const vox_volume_info *info, const vox_statistics *statistics);
 
 /* Errors: VOX_ERR_RESOURCE. */
 vox_status print_plan_json(const vox_plan *plan, vox_error *err);
 vox_status print_report_json(const vox_report *report, const char *output, vox_error *err);
+vox_status print_augment_plan_json(const vox_augment_options *o, const vox_augment_memory *plan,
+                                   vox_error *err);
+vox_status print_augment_report_json(const vox_augment_options *o, const vox_augment_report *report,
+                                     const char *const *outputs, int count, vox_error *err);
 vox_status print_info_json(const vox_volume_info *info, const vox_statistics *statistics,
                            vox_error *err);
 

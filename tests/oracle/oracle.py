@@ -3,7 +3,8 @@
 
 Layers: random Conv3d configurations in memory against torch's float64 result, within the rounding bound of
 promise 1; a tenth as many chains with batch normalisation, activations and pooling. Initial weights: bit for
-bit torch's. Commands: the same through files and the command line. Blended patches: MONAI's sliding window. Identity: an identity kernel over every
+bit torch's. Commands: the same through files and the command line. Blended patches: MONAI's sliding window.
+Augmented files: numpy's flip and rot90, torch's draws, nibabel's affines. Identity: an identity kernel over every
 NIfTI file that can be found. The seed is printed; the same seed gives the same cases. The last line is
 "N passed, N failed".
 """
@@ -24,6 +25,7 @@ except ImportError as error:
     print("SKIP: %s (Debian: python3-torch python3-scipy python3-nibabel)" % error)
     sys.exit(0)
 
+import augment
 import blend
 import commands
 import driver
@@ -156,6 +158,8 @@ def main():
             ("command lines with files", lambda rng: commands.run(
                 tally, build, scratch, rng, max(count // 20, 1))),
             ("blended patches against MONAI's definition", lambda rng: blend.run(
+                tally, build, scratch, rng, max(count // 20, 1))),
+            ("augmented files against torch, numpy and nibabel", lambda rng: augment.run(
                 tally, build, scratch, rng, max(count // 20, 1))),
             ("identity over NIfTI files", lambda rng: identity.run(tally, build, scratch)),
         ]

@@ -6,7 +6,7 @@ load common
 
 # The options of --help as "-o, --output FILE", sorted.
 help_labels() {
-    "$VOXCONV" "$1" --help | sed -nE 's/^ +((-., )?--[a-z-]+( [^ ]+)?)(  .*)?$/\1/p' | sort
+    "$VOXCONV" "$1" --help | sed -nE 's/^ +((-., )?--[a-z0-9-]+( [^ ]+)?)(  .*)?$/\1/p' | sort
 }
 
 # The same from the lines of the page's OPTIONS that start with a dash.
@@ -16,7 +16,7 @@ page_labels() {
 }
 
 @test "each option of --help is in the manual page under the same name, and the other way round" {
-    for command in conv info kernel; do
+    for command in augment conv info kernel; do
         help_labels "$command" >help.txt
         page_labels "$top/man/voxconv-$command.1" >page.txt
         [ "$(wc -l <help.txt)" -ge 4 ]

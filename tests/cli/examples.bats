@@ -24,6 +24,10 @@ run_document() {
     run_document man/voxconv.1
 }
 
+@test "voxconv-augment(1)" {
+    run_document man/voxconv-augment.1
+}
+
 @test "voxconv-conv(1)" {
     run_document man/voxconv-conv.1
 }

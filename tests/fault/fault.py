@@ -86,6 +86,7 @@ ALLOWED = {
     ("stat", "output"): {OUTPUT, 0},  # 0: a second look follows
     ("stat", "spool"): {RESOURCE},
     ("stat", "stdout"): {OUTPUT},
+    ("stat", "folder"): {OUTPUT},
     ("eventfd", "-"): {RESOURCE},
     ("poll", "input"): {INPUT},
     ("poll", "stdin"): {INPUT},
@@ -162,7 +163,7 @@ class Run:
     def run(self, s, threads, fault):
         """(status, stdout, stderr); status None where it hung."""
         self.prepare(s)
-        command = [self.voxconv] + s.args + (["-j", str(threads)] if s.args[0] == "conv" else [])
+        command = [self.voxconv] + s.args + (["-j", str(threads)] if s.args[0] in ("conv", "augment") else [])
         stdin, out = None, None
         try:
             if s.stdin:

@@ -23,11 +23,12 @@ class Scenario:
     bare: bool = False  # a file system without O_TMPFILE, fallocate and renameat2's flags
 
     def threads(self):
-        return (1, 2) if self.args[0] == "conv" else (1,)
+        return (1, 2) if self.args[0] in ("conv", "augment") else (1,)
 
 
 def scenarios():
     torch = "--init torch --seed 1 -k 3 -p same --out-channels"
+    little = "-m 20540000"  # less than all of in/slices.nii.gz beside the program, and more than two planes
     return [
         Scenario(name, args.split(), **more)
         for name, args, more in [
@@ -61,6 +62,10 @@ def scenarios():
             ("old file system, split", f"conv in/scan.nii {torch} 2 --split -o out/x.nii", {"bare": True}),
             ("old file system, force", "conv in/scan.nii --kernel box:3 -f -o out/x.img",
              {"old": ["x.hdr", "x.img"], "bare": True}),
+            ("augment", "augment in/scan.nii.gz --label in/pair.hdr --seed 3 --flip p=1 --noise sigma=1,p=1 -o out", {}),
+            ("augment, plain, force", "augment in/scan.nii --seed 0 --rot90 p=1,plane=DW -f -o out/x.nii.gz",
+             {"old": ["x.nii.gz"]}),
+            ("augment, spool", f"augment - --seed 0 --flip D,p=1 {little} -o out/x.nii", {"stdin": "|slices.nii.gz"}),
             ("kernel .npz", "kernel --init torch -o out/x.npz", {}),
             ("kernel .safetensors", "kernel --init torch -o out/x.safetensors", {}),
             ("kernel .npy", "kernel gaussian:1 -o out/x.npy", {}),
@@ -85,6 +90,7 @@ def make_inputs(voxconv, folder):
         run(sys.executable, SMALL, "volume", name, "12,10,9")
     for name in "frames.nii", "frames.nii.gz":
         run(sys.executable, SMALL, "volume", name, "8,7,6,3")
+    run(sys.executable, SMALL, "volume", "slices.nii.gz", "128,128,8")
     os.link(os.path.join(folder, "frames.nii"), os.path.join(folder, "größe.nii"))
     values = ",".join(str(n) for n in range(1, 4))
     run(sys.executable, SMALL, "tensors", "norm.safetensors",

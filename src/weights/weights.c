@@ -1,5 +1,5 @@
 /* weights.c - the table of formats, and the public functions that look things up in it. */
-#include "weights/weights.h"
+#include "weights/archive.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +23,18 @@ static const vox_format *format_by_name(const char *path) {
     return NULL;
 }
 
+/* Of a zip archive the members decide; .npz says of one without any that it is none. NULL on error.
+ */
+static const vox_format *find_archive_format(vox_weights *w, vox_error *err) {
+    w->archive = vox_archive_open(w->path, w->bytes, err);
+    if (!w->archive)
+        return NULL;
+    for (int i = 0; i < FORMATS; i++)
+        if (formats[i]->claims && formats[i]->claims(w->archive))
+            return formats[i];
+    return &vox_format_npz;
+}
+
 /* Content decides; a name only helps where the content says nothing, so that a damaged .npy is
  * called that and not a bad text file. NULL on error. */
 static const vox_format *find_format(vox_weights *w, vox_error *err) {
@@ -37,10 +49,14 @@ static const vox_format *find_format(vox_weights *w, vox_error *err) {
     }
     if (vox_source_read_at(w->source, head, n, 0, err) != VOX_OK)
         return NULL;
+    if (vox_archive_sniff(head, n))
+        return find_archive_format(w, err);
     for (int i = 0; i < FORMATS; i++)
         if (formats[i]->sniff && formats[i]->sniff(head, n))
             return formats[i];
     const vox_format *named = format_by_name(w->path);
+    if (named && named->claims) /* a damaged archive, which libzip says more about */
+        return find_archive_format(w, err);
     return named ? named : &vox_format_text;
 }
 
@@ -79,6 +95,7 @@ void vox_weights_free(vox_weights *w) {
     for (int i = 0; w->names && i < w->count; i++)
         free(w->names[i]);
     free(w->names);
+    vox_archive_free(w->archive);
     vox_source_free(w->source);
     free(w->path);
     free(w);

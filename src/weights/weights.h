@@ -14,14 +14,16 @@
 /* ---- Formats ---- */
 
 typedef struct vox_format vox_format;
+typedef struct vox_archive vox_archive; /* archive.h */
 
 /* An open file. The common part is filled by vox_weights_open; `count`, `names` and `state` are the
  * format's. */
 struct vox_weights {
     char *path;
     const vox_format *format;
-    vox_source *source; /* read by position, except by a format that opens the path on its own */
-    int64_t bytes;      /* length of the file; -1: gzip */
+    vox_source *source;   /* read by position, except by a format that opens the path on its own */
+    vox_archive *archive; /* where the file is a zip archive */
+    int64_t bytes;        /* length of the file; -1: gzip */
     int count;
     char **names; /* [count], each owned; NULL: one nameless array */
     void *state;  /* owned by the format's close() */
@@ -35,6 +37,8 @@ struct vox_format {
     int most;            /* arrays that a file can hold; 0: any number */
     /* Whether a file that starts with these bytes is one. NULL: known by its name only. */
     bool (*sniff)(const unsigned char *head, int64_t bytes);
+    /* Whether a zip archive with these members is one. NULL: it is none. */
+    bool (*claims)(const vox_archive *a);
     /* Lists the arrays. NULL: one nameless array, read by get(). */
     vox_status (*open)(vox_weights *w, vox_error *err);
     vox_tensor *(*get)(vox_weights *w, int i, vox_error *err);

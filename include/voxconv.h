@@ -61,8 +61,10 @@ typedef struct vox_tensor {
 vox_tensor *vox_tensor_new(int rank, const int64_t *shape, vox_error *err);
 void vox_tensor_free(vox_tensor *t);
 
-/* A tensor file: .npy, .npz, .safetensors, text (a line of sizes, then numbers) or NIfTI. The
- * format is found from the content, not the name. Errors: VOX_ERR_WEIGHTS, VOX_ERR_RESOURCE. */
+/* A tensor file: .npy, .npz, .safetensors, .pt (what torch.save makes of a state_dict, or of
+ * dictionaries that hold one: names are the keys joined by dots), text (a line of sizes, then
+ * numbers) or NIfTI. The format is found from the content, not the name. Errors: VOX_ERR_WEIGHTS,
+ * VOX_ERR_RESOURCE. */
 typedef struct vox_weights vox_weights;
 vox_weights *vox_weights_open(const char *path, vox_error *err);
 void vox_weights_free(vox_weights *w);

@@ -35,21 +35,23 @@ static void list_names(const vox_weights *file, char *text, size_t size) {
     }
 }
 
-/* Sets the prefix of the only array that is named NAME.leaf; false where there is none or several.
- */
+/* Completes the prefix by what stands before it in the name of the only array that ends in
+ * .PREFIX.leaf, or in .leaf; false where there is none or several. */
 static bool only_layer(arrays *a, const char *leaf) {
+    char tail[512], layer[sizeof a->prefix] = "";
     int found = 0;
+    const size_t ending = (size_t)snprintf(tail, sizeof tail, "%s%s", a->prefix, leaf);
     for (int i = 0; i < vox_weights_count(a->file); i++) {
         const char *name = vox_weights_name(a->file, i);
-        const size_t length = strlen(name), tail = strlen(leaf);
-        if (length <= tail + 1 || name[length - tail - 1] != '.' ||
-            strcmp(name + length - tail, leaf) || length - tail >= sizeof a->prefix)
+        const size_t length = strlen(name), kept = length - strlen(leaf);
+        if (length <= ending + 1 || name[length - ending - 1] != '.' ||
+            strcmp(name + length - ending, tail) != 0 || kept >= sizeof layer)
             continue;
-        snprintf(a->prefix, sizeof a->prefix, "%.*s", (int)(length - tail), name);
+        snprintf(layer, sizeof layer, "%.*s", (int)kept, name);
         found++;
     }
-    if (found != 1)
-        a->prefix[0] = 0;
+    if (found == 1)
+        memcpy(a->prefix, layer, sizeof layer);
     return found == 1;
 }
 
@@ -62,13 +64,11 @@ static vox_status find_layer(arrays *a, const char *leaf, bool single, vox_error
     char name[512], names[512];
     if (has_leaf(a, leaf, name))
         return VOX_OK;
-    if (!a->prefix[0]) {
-        if (only_layer(a, leaf))
-            return VOX_OK;
-        if (single && vox_weights_count(a->file) == 1) {
-            a->nameless = true;
-            return VOX_OK;
-        }
+    if (only_layer(a, leaf))
+        return VOX_OK;
+    if (!a->prefix[0] && single && vox_weights_count(a->file) == 1) {
+        a->nameless = true;
+        return VOX_OK;
     }
     list_names(a->file, names, sizeof names);
     if (!names[0])

@@ -12,9 +12,10 @@ typedef struct arrays {
 } arrays;
 
 /* Opens FILE or FILE:PREFIX (a file of that whole name comes first; the dot after PREFIX may be
- * left out) and finds the layer that has an array `leaf`, say "weight": under the prefix; or
- * without one by its bare name, or as the only array NAME.leaf, or, where `single`, as the only
- * array of the file. Errors: VOX_ERR_WEIGHTS with the names that there are. */
+ * left out) and finds the layer that has an array `leaf`, say "weight": under the prefix, or under
+ * the only name that ends in it ("conv1" for state_dict.conv1); or without one by its bare name, or
+ * as the only array NAME.leaf, or, where `single`, as the only array of the file. Errors:
+ * VOX_ERR_WEIGHTS with the names that there are. */
 vox_status arrays_open(arrays *a, const char *spec, const char *leaf, bool single, vox_error *err);
 void arrays_close(arrays *a);
 const char *arrays_path(const arrays *a);

@@ -25,7 +25,7 @@ const option_row conv_rows[] = {
     OUTPUT_ROWS(conv_options),
 
     ROW('w', "weights", "FILE[:PREFIX]", WEIGHTS,
-        "weight and bias of a .npy, .npz, .safetensors, .txt or .nii file", set_text, weights),
+        "weight and bias of a .npy, .npz, .safetensors, .pt, .txt or .nii file", set_text, weights),
     ROW(0, "kernel", "SPEC", WEIGHTS,
         "a named kernel: gaussian:2mm, box:3, sobel:x, ... ('voxconv kernel --list')", set_text,
         kernel),

@@ -115,14 +115,13 @@ static vox_status read_member(vox_bytes *b, void *buf, int64_t bytes, vox_error 
     return VOX_OK;
 }
 
-/* The length that the archive gives a member, if it can be true. */
-static vox_status member_length(const vox_archive *a, const char *label, zip_uint64_t index,
-                                int64_t *length, vox_error *err) {
+vox_status vox_archive_length(const vox_archive *a, int64_t member, const char *label,
+                              int64_t *length, vox_error *err) {
     zip_stat_t st;
     const zip_uint64_t wanted =
         ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD | ZIP_STAT_ENCRYPTION_METHOD;
     errno = 0;
-    if (zip_stat_index(a->zip, index, 0, &st) != 0 || (st.valid & wanted) != wanted)
+    if (zip_stat_index(a->zip, (zip_uint64_t)member, 0, &st) != 0 || (st.valid & wanted) != wanted)
         return fail_member(err, label, "its directory entry is incomplete");
     if (st.encryption_method != ZIP_EM_NONE)
         return vox_fail(err, VOX_ERR_WEIGHTS, "%s: zip member: encrypted", label);
@@ -144,7 +143,7 @@ static vox_status member_length(const vox_archive *a, const char *label, zip_uin
 }
 
 vox_status vox_archive_start(vox_archive *a, int64_t member, vox_bytes *b, vox_error *err) {
-    const vox_status status = member_length(a, b->label, (zip_uint64_t)member, &b->length, err);
+    const vox_status status = vox_archive_length(a, member, b->label, &b->length, err);
     if (status != VOX_OK)
         return status;
     errno = 0;

@@ -21,6 +21,9 @@ const char *vox_archive_name(const vox_archive *a, int64_t member);
 /* The member of this name; -1: there is none. */
 int64_t vox_archive_find(const vox_archive *a, const char *name);
 
+/* The length that the archive gives a member, if it can be true; `label` is for messages. */
+vox_status vox_archive_length(const vox_archive *a, int64_t member, const char *label,
+                              int64_t *length, vox_error *err);
 /* Starts to read a member: b->length is believable, and b->read() gives its bytes. b->label is the
  * caller's and says in messages what the member is. A member once started wants its stop. */
 vox_status vox_archive_start(vox_archive *a, int64_t member, vox_bytes *b, vox_error *err);

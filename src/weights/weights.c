@@ -7,7 +7,8 @@
 /* Asked in this order. safetensors comes before NIfTI: a header of 348 bytes begins like a NIfTI-1
  * file but for the brace. The last one takes what nobody else claims. */
 static const vox_format *const formats[] = {
-    &vox_format_npy, &vox_format_npz, &vox_format_safetensors, &vox_format_nifti, &vox_format_text,
+    &vox_format_npy,   &vox_format_npz,   &vox_format_safetensors,
+    &vox_format_nifti, &vox_format_torch, &vox_format_text,
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
 
@@ -196,7 +197,7 @@ static vox_status check_names(const char *path, int count, const char *const *na
 vox_status vox_weights_save(const char *path, int count, const char *const *names,
                             const vox_tensor *const *tensors, bool force, vox_error *err) {
     const vox_format *f = strcmp(path, "-") == 0 ? &vox_format_npy : format_by_name(path);
-    if (!f)
+    if (!f || !f->save)
         return vox_fail(err, VOX_ERR_USAGE,
                         "%s: unknown ending: .npy, .npz, .safetensors, .txt, .nii and .nii.gz are "
                         "known",

@@ -49,7 +49,7 @@ struct vox_format {
 };
 
 extern const vox_format vox_format_npy, vox_format_npz, vox_format_safetensors, vox_format_nifti,
-    vox_format_text;
+    vox_format_torch, vox_format_text;
 
 /* Room for `count` names; fills w->names and w->count with NULLs. */
 vox_status vox_weights_make_names(vox_weights *w, int64_t count, vox_error *err);

@@ -13,7 +13,7 @@ setup() {
 }
 
 @test "good weights are taken in every format, with one result" {
-    for file in good.npy good.npz good.safetensors good.txt; do
+    for file in good.npy good.npz good.safetensors good.txt good.pt; do
         "$VOXCONV" conv good.nii -w "$file" -p 1 -o "$BATS_TEST_TMPDIR/$file.nii"
         cmp "$BATS_TEST_TMPDIR/good.npy.nii" "$BATS_TEST_TMPDIR/$file.nii"
     done
@@ -89,6 +89,37 @@ setup() {
 @test "safetensors: a hole between ranges" { bad_weights hole.safetensors '.*bias.*112, 116'; }
 @test "safetensors: data in excess" { bad_weights extra.safetensors '.*108.*112'; }
 @test "safetensors: missing array, what there is is listed" { bad_weights no_weight.safetensors 'weight.*kernel.*offset'; }
+
+# ---- .pt ----
+@test "pt: cut" { bad_weights cut.pt '.*zip'; }
+@test "pt: storage with a bad CRC" { bad_weights storage_crc.pt '.*weight.*CRC'; }
+@test "pt: pickle with a bad CRC" { bad_weights pickle_crc.pt '.*data\.pkl.*CRC'; }
+@test "pt: a whole model" { bad_weights module.pt 'data\.pkl.*byte 2.*container\.Sequential.*state_dict\(\)'; }
+@test "pt: a call of os.system" {
+    bad_weights system.pt 'data\.pkl: byte 2: global posix\.system: .*nothing of it is run'
+    [ ! -e owned ]
+}
+@test "pt: an instance of os.system" {
+    bad_weights inst.pt 'data\.pkl: byte 19: opcode 0x69 \(INST\)'
+    [ ! -e owned ]
+}
+@test "pt: pickle ends early" { bad_weights ended.pt 'data\.pkl: byte 14: .*STOP'; }
+@test "pt: no tensors" { bad_weights no_tensor.pt '.*no tensors'; }
+@test "pt: missing array, what there is is listed" { bad_weights no_weight.pt 'weight.*kernel.*offset'; }
+@test "pt: view past its storage" { bad_weights past.pt '.*weight.*element 27 .*27'; }
+@test "pt: negative offset" { bad_weights negative_offset.pt '.*weight.*offset'; }
+@test "pt: negative stride" { bad_weights negative_stride.pt '.*weight.*stride'; }
+@test "pt: stride of 2^62" { bad_weights huge_stride.pt '.*weight.*strides: too large'; }
+@test "pt: storage shorter than it says" { bad_weights short_storage.pt '.*weight.*108.*28'; }
+@test "pt: no such storage" { bad_weights no_storage.pt '.*weight.*data/9'; }
+@test "pt: a dictionary in itself" { bad_weights cycle.pt '.*me.*contains itself'; }
+@test "pt: 2^25 tensors out of one" { bad_weights bomb.pt '.*too many places'; }
+@test "pt: pickle that inflates beyond the file" { bad_weights long_pickle.pt '.*data\.pkl: 1000002 bytes'; }
+@test "pt: byteorder neither little nor big" { bad_weights byteorder.pt 'byteorder'; }
+@test "pt: a member twice" { bad_weights twice.pt '.*data\.pkl.*twice'; }
+@test "pt: TorchScript" { bad_weights script.pt '.*TorchScript.*state_dict\(\)'; }
+@test "pt: of torch before 1.6" { bad_weights legacy.pt '.*before version 1\.6.*torch\.save'; }
+@test "pt: a bare pickle" { bad_weights pickle.pt 'a bare pickle.*torch\.save'; }
 
 # ---- Text ----
 @test "text: blank" { bad_weights empty.txt '.*sizes'; }

@@ -84,6 +84,22 @@ line() {
     gives "7 14 21 28 35" in.nii -w w.safetensors:a
 }
 
+@test "FILE:PREFIX of a checkpoint, whole or the end of it" {
+    line
+    tensors w.pt a.weight=1,1,1,1,1:2 a.bias=1:100 b.c.weight=1,1,1,1,1:3 d.c.weight=1,1,1,1,1:4
+    gives "102 104 106 108 110" in.nii -w w.pt:state_dict.a
+    gives "102 104 106 108 110" in.nii -w w.pt:a
+    gives "3 6 9 12 15" in.nii -w w.pt:b.c
+    vox conv in.nii -w w.pt:c -o no.nii
+    fails 5 "c.weight: no such array; the file has state_dict.a.weight"
+    tensors one.pt net.conv1.weight=1,1,1,1,1:2
+    gives "2 4 6 8 10" in.nii -w one.pt
+    tensors bn.pt n.running_mean=1:1 n.running_var=1:3
+    gives "0 0.5 1 1.5 2" in.nii -w one.txt --batchnorm bn.pt:n --batchnorm-eps 1
+    vox kernel --init torch -o made.pt
+    fails 2 "made.pt: unknown ending"
+}
+
 @test "the only array, or the only NAME.weight, needs no prefix" {
     line
     tensors one.safetensors anything=1,1,1:3

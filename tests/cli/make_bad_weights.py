@@ -6,9 +6,12 @@ write them so.
 import io
 import json
 import os
+import pickle
 import struct
 import sys
 import zipfile
+
+import torch_file
 
 ONES = struct.pack("<27f", *[1.0] * 27)
 
@@ -59,11 +62,33 @@ def entry(shape=(1, 1, 3, 3, 3), offsets=(0, 108), dtype="F32"):
 
 ENTRY = json.dumps(entry())
 
+
+def pt(**tensor):
+    return torch_file.save({"weight": torch_file.Tensor((1, 1, 3, 3, 3), [1.0] * 27, **tensor)})
+
+
+def cycle():
+    inside = {}
+    inside["me"] = inside
+    return inside
+
+
+def bomb():
+    """2^25 tensors in what takes a few hundred bytes."""
+    value = torch_file.Tensor((1,), [1.0])
+    for _ in range(25):
+        value = [value, value]
+    return value
+
+
+PT = pt()
+
 FILES = {
     "good.npy": npy(),
     "good.npz": NPZ,
     "good.safetensors": tensors({"weight": entry()}),
     "good.txt": b"1 1 3 3 3\n" + b"1 " * 27,
+    "good.pt": PT,
     # .npy
     "empty.npy": b"",
     "magic.npy": b"\x93NUMPX" + npy()[6:],
@@ -126,6 +151,30 @@ FILES = {
     "hole.safetensors": tensors({"weight": entry(), "bias": entry((1,), (112, 116))}, ONES + bytes(8)),
     "extra.safetensors": tensors({"weight": entry()}, ONES + bytes(4)),
     "no_weight.safetensors": tensors({"kernel": entry((26,), (0, 104)), "offset": entry((1,), (104, 108))}),
+    # .pt
+    "cut.pt": PT[:-30],
+    "storage_crc.pt": PT.replace(ONES, ONES[:-1] + b"\x3e"),
+    "pickle_crc.pt": PT.replace(b"cpu", b"gpu"),
+    "module.pt": torch_file.save(torch_file.Sequential()),
+    "system.pt": torch_file.save(b"\x80\x02cposix\nsystem\n(X\x0b\0\0\0touch owned" b"tR."),
+    "inst.pt": torch_file.save(b"\x80\x02(X\x0b\0\0\0touch ownediposix\nsystem\n."),
+    "ended.pt": torch_file.save(b"\x80\x02}X\x06\0\0\0weight"),
+    "no_tensor.pt": torch_file.save({"epoch": 3}),
+    "no_weight.pt": torch_file.save({n: torch_file.Tensor((1,), [1.0]) for n in ("kernel", "offset")}),
+    "past.pt": pt(offset=1),
+    "negative_offset.pt": pt(offset=-1),
+    "negative_stride.pt": pt(stride=(27, 27, 9, 3, -1)),
+    "huge_stride.pt": pt(stride=(27, 27, 2 ** 62, 3, 1)),
+    "short_storage.pt": pt(count=28),
+    "no_storage.pt": pt(key="9"),
+    "cycle.pt": torch_file.save(cycle()),
+    "bomb.pt": torch_file.save(bomb()),
+    "long_pickle.pt": torch_file.archive([("data.pkl", b"\x80\x02" + b"N" * 1000000)], zipfile.ZIP_DEFLATED),
+    "byteorder.pt": torch_file.save({}, byteorder=b"middle"),
+    "twice.pt": torch_file.save({}, extra=[("daTa.pkl", b"N.")]).replace(b"daTa", b"data"),
+    "script.pt": torch_file.save({}, extra=[("constants.pkl", b"\x80\x02)."), ("code/a.py", b"")]),
+    "legacy.pt": pickle.dumps(0x1950a86a20f9469cfc6c, 2) + pickle.dumps(1001, 2),
+    "pickle.pt": pickle.dumps({"weight": [1.0]}),
     # Text
     "empty.txt": b"\n\n",
     "word.txt": b"1 1 3 3 3\n1 2 three 4\n",

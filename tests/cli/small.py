@@ -3,7 +3,8 @@
 Standard library only, and nothing of voxconv: a second opinion on both formats.
 
     small.py volume FILE 5,1,1 [VALUES...]      sizes x,y,z[,t[,u]]; without values 1 2 3 ...
-    small.py tensors FILE NAME=2,1,1:VALUES...  float32 arrays; values separated by commas
+    small.py tensors FILE NAME=2,1,1:VALUES...  float32 arrays; values separated by commas; a .pt file is a
+                                                checkpoint that has them in its "state_dict"
     small.py voxels FILE                        values as stored, %.6g
     small.py header FILE FIELD
 """
@@ -11,6 +12,8 @@ import gzip
 import json
 import struct
 import sys
+
+import torch_file
 
 
 def write_volume(path, sizes, values):
@@ -36,7 +39,7 @@ def write_volume(path, sizes, values):
 
 
 def write_tensors(path, specs):
-    names, data = {}, b""
+    names, data, state = {}, b"", {}
     for spec in specs:
         name, rest = spec.split("=")
         shape, values = rest.split(":")
@@ -49,6 +52,11 @@ def write_tensors(path, specs):
             "data_offsets": [len(data), len(data) + len(raw)],
         }
         data += raw
+        state[name] = torch_file.Tensor(shape, values)
+    if path.endswith(".pt"):
+        with open(path, "wb") as f:
+            f.write(torch_file.save({"epoch": 3, "state_dict": state}))
+        return
     text = json.dumps(names).encode()
     with open(path, "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text + data)

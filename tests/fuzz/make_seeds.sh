@@ -7,7 +7,7 @@ build=$1
 seeds=$build/seeds
 made=$seeds/made
 rm -rf "$seeds"
-mkdir -p "$made"/{scans,weights} "$seeds"/{nifti,gunzip,npy,npz,safetensors,text,nifti_weights,kernel,options}
+mkdir -p "$made"/{scans,weights} "$seeds"/{nifti,gunzip,npy,npz,safetensors,pt,text,nifti_weights,kernel,options}
 python3 tests/cli/make_bad_scans.py "$made/scans"
 python3 tests/cli/make_bad_weights.py "$made/weights"
 
@@ -36,8 +36,19 @@ find data/samples tests/oracle/golden/weights "$made" -type f -size -8 | while r
         *.nii | *.nii.gz) cp "$file" "$seeds/nifti_weights/$to" ;;
         *.txt) cp "$file" "$seeds/text/$to" ;;
         *.npy | *.npz | *.safetensors) cp "$file" "$seeds/${file##*.}/$to" ;;
+        *.pt | *.pth) cp "$file" "$seeds/pt/$to" ;;
     esac
 done
+# The pickles in archives, which fuzz_pt.c puts an archive around again.
+python3 - "$seeds/pt" <<-'END'
+	import pathlib, sys, zipfile
+	for path in list(pathlib.Path(sys.argv[1]).iterdir()):
+	    if zipfile.is_zipfile(path):
+	        archive = zipfile.ZipFile(path)
+	        for name in archive.namelist():
+	            if name.endswith("/data.pkl"):
+	                path.with_suffix(".pkl").write_bytes(archive.read(name))
+	END
 # A compressed file's length does not contradict hostile sizes.
 for file in "$made"/scans/{good,frames,dim,extension}*.nii; do
     gzip -nc "$file" >"$seeds/nifti/$(basename "$file").gz"

@@ -119,18 +119,17 @@ Test(weights_torch, strides_and_offsets) {
 }
 
 Test(weights_torch, big_endian_storages) {
-    buffer *pickle = calloc(1, sizeof *pickle), *zip = calloc(1, sizeof *zip);
-    cr_assert(pickle && zip);
+    buffer *pickle = calloc(1, sizeof *pickle);
+    cr_assert_not_null(pickle);
     assemble(pickle, "( 'x' " REBUILD(STORAGE("ShortStorage", "7", "2"), "0", "2", "1") " #85 t .");
-    const member members[] = {{"x/y/byteorder", "big", 3},
-                              {"x/y/data/7", "\1\2\377\376", 4},
-                              {"x/y/data.pkl", pickle->data, pickle->n}};
-    make_zip(zip, members, 3);
+    const zip_member members[] = {{"x/y/byteorder", "big", 3},
+                                  {"x/y/data/7", "\1\2\377\376", 4},
+                                  {"x/y/data.pkl", pickle->data, pickle->n}};
     /* The only tensor of a tuple in a tuple. */
-    expect_values(write_file("a.pth", zip->data, zip->n), "1.0", 1, (int64_t[]){2},
-                  (float[]){0x102, -2});
+    expect_values(zip_file("a.pth", members, 3), "1.0", 1, (int64_t[]){2}, (float[]){0x102, -2});
+    const zip_member neither[] = {{"x/y/byteorder", "mixed", 5}, members[1], members[2]};
+    expect_bad(zip_file("b.pth", neither, 3), "1.0", "neither little nor big");
     free(pickle);
-    free(zip);
 }
 
 typedef struct bad_case {

@@ -8,8 +8,7 @@
 #define TORCH_SUPPORT_H
 
 #include "weights_support.h"
-
-#include <zlib.h>
+#include "store_zip.h"
 
 typedef struct buffer {
     unsigned char data[1 << 16];
@@ -72,46 +71,14 @@ static inline void assemble(buffer *b, const char *words) {
     add_words(b, words);
 }
 
-typedef struct member {
-    const char *name;
-    const void *data;
+/* A file that is an archive of these members. */
+static inline const char *zip_file(const char *name, const zip_member *members, int count) {
     size_t bytes;
-} member;
-
-/* A zip archive of stored members (PKWARE's APPNOTE, 4.3.7, 4.3.12 and 4.3.16). */
-static inline void make_zip(buffer *b, const member *m, int count) {
-    buffer *directory = calloc(1, sizeof *directory);
-    cr_assert_not_null(directory);
-    for (int i = 0; i < count; i++) {
-        const size_t start = b->n, name = strlen(m[i].name);
-        buffer common = {.n = 0};
-        add_number(&common, 20, 4);       /* version needed, flags */
-        add_number(&common, 0, 2);        /* method: stored */
-        add_number(&common, 0x210000, 4); /* 1 January 1980 */
-        add_number(&common, crc32(0, m[i].data, (unsigned)m[i].bytes), 4);
-        add_number(&common, m[i].bytes, 4);
-        add_number(&common, m[i].bytes, 4);
-        add_number(&common, name, 2);
-        add_number(&common, 0, 2); /* extra fields */
-        add_bytes(b, "PK\3\4", 4);
-        add_bytes(b, common.data, common.n);
-        add_bytes(b, m[i].name, name);
-        add_bytes(b, m[i].data, m[i].bytes);
-        add_bytes(directory, "PK\1\2\24\0", 6);
-        add_bytes(directory, common.data, common.n);
-        add_number(directory, 0, 2 + 2 + 2 + 4); /* comment, disk, attributes */
-        add_number(directory, start, 4);
-        add_bytes(directory, m[i].name, name);
-    }
-    const size_t start = b->n;
-    add_bytes(b, directory->data, directory->n);
-    add_bytes(b, "PK\5\6\0\0\0\0", 8);
-    add_number(b, (uint64_t)count, 2);
-    add_number(b, (uint64_t)count, 2);
-    add_number(b, directory->n, 4);
-    add_number(b, start, 4);
-    add_number(b, 0, 2);
-    free(directory);
+    unsigned char *zip = zip_store(members, count, &bytes);
+    cr_assert_not_null(zip);
+    const char *path = write_file(name, zip, bytes);
+    free(zip);
+    return path;
 }
 
 /* The storages that every file of pt_file() has: 0 is float32 0 to 23, 1 is bytes 0 to 7. */
@@ -125,19 +92,14 @@ static inline const char *pt_file_of(const char *name, const buffer *pickle) {
         floats[i] = (float)i;
     for (int i = 0; i < BYTES; i++)
         bytes[i] = (unsigned char)i;
-    const member members[] = {
+    const zip_member members[] = {
         {"a/data.pkl", pickle->data, pickle->n},
         {"a/byteorder", "little", 6},
         {"a/data/0", floats, sizeof floats},
         {"a/data/1", bytes, sizeof bytes},
         {"a/version", "3\n", 2},
     };
-    buffer *zip = calloc(1, sizeof *zip);
-    cr_assert_not_null(zip);
-    make_zip(zip, members, sizeof members / sizeof *members);
-    const char *path = write_file(name, zip->data, zip->n);
-    free(zip);
-    return path;
+    return zip_file(name, members, sizeof members / sizeof *members);
 }
 
 static inline const char *pt_file(const char *words) {

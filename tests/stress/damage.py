@@ -8,10 +8,14 @@ import os
 import signal
 import struct
 import subprocess
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import formats
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
+import torch_file  # noqa: E402
 
 TIMEOUT = 600
 WORKERS = 2
@@ -191,6 +195,20 @@ def safetensors_says(data, bit, got):
     return got == formats.read_safetensors(data)
 
 
+def pt_file(values):
+    """A .pt file, and the bits of what is read of it: each has a CRC, the names of the tensors too."""
+    data = torch_file.save(
+        {"weight": torch_file.Tensor(SHAPE, values), "bias": torch_file.Tensor((2,), [0.25, -0.5])}, extra=[("more", b"x")])
+    with zipfile.ZipFile(io.BytesIO(data)) as z:
+        names = [n.split("/", 1)[1] for n in z.namelist()]
+    read = [r for r, n in zip(formats.npz_data(data), names) if n not in ("version", "more")]
+    return data, {b for first, last in read for b in range(8 * first, 8 * last)}
+
+
+def pt_says(data, bit, got):
+    return False
+
+
 def judge_weights(t, label, bit, case, whole, says, must_refuse, status, content):
     t.counts["flips" if bit is not None else "cuts"] += 1
     if status:
@@ -211,6 +229,7 @@ def weights(stress):
     npy, _ = formats.npy_file(SHAPE, values)
     small, _ = formats.npy_file((2,), [0.25, -0.5])
     npz = formats.npz_file((("weight", npy), ("bias", small)))
+    pt, inside_pt = pt_file(values)
     safe, _ = formats.safetensors_file((("weight", SHAPE, values), ("bias", (2,), [0.25, -0.5])))
     both = {"weight": (SHAPE, raw), "bias": ((2,), bias)}
     inside = {b for first, last in formats.npz_data(npz) for b in range(8 * first, 8 * last)}
@@ -234,6 +253,7 @@ def weights(stress):
         ("npy", npy, {"": (SHAPE, raw)}, npy_says, ()),
         ("npz", npz, both, npz_says, inside),
         ("safetensors", safe, both, safetensors_says, ()),
+        ("pt", pt, both, pt_says, inside_pt),
     ):
         cases = damaged(data)
         t = Tally(stress, name, len(data))

@@ -7,5 +7,5 @@ ORACLE_FLAGS  ?=
 .PHONY: oracle run-oracle
 oracle: deps-oracle
 	@$(MAKE) --no-print-directory run-oracle
-run-oracle: all $(BUILD)/oracle_driver
+run-oracle: all $(BUILD)/oracle_driver $(BUILD)/damage_driver
 	$(ORACLE_PYTHON) tests/oracle/oracle.py $(BUILD) $(ORACLE_FLAGS)

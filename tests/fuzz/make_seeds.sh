@@ -43,11 +43,14 @@ done
 python3 - "$seeds/pt" <<-'END'
 	import pathlib, sys, zipfile
 	for path in list(pathlib.Path(sys.argv[1]).iterdir()):
-	    if zipfile.is_zipfile(path):
+	    try:
 	        archive = zipfile.ZipFile(path)
-	        for name in archive.namelist():
-	            if name.endswith("/data.pkl"):
-	                path.with_suffix(".pkl").write_bytes(archive.read(name))
+	        pickles = [archive.read(i) for i in archive.infolist() if i.filename.endswith("/data.pkl")]
+	    except (zipfile.BadZipFile, ValueError):
+	        continue  # a broken one
+	    for data in pickles:
+	        if len(data) < 4096:
+	            path.with_suffix(".pkl").write_bytes(data)
 	END
 # A compressed file's length does not contradict hostile sizes.
 for file in "$made"/scans/{good,frames,dim,extension}*.nii; do

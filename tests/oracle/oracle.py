@@ -3,9 +3,10 @@
 
 Layers: random Conv3d configurations in memory against torch's float64 result, within the rounding bound of
 promise 1; a tenth as many chains with batch normalisation, activations and pooling. Initial weights: bit for
-bit torch's. Commands: the same through files and the command line. Blended patches: MONAI's sliding window.
-Augmented files: numpy's flip and rot90, torch's draws, nibabel's affines. Identity: an identity kernel over every
-NIfTI file that can be found. The seed is printed; the same seed gives the same cases. The last line is
+bit torch's. Files of torch.save: their tensors bit for bit. Commands: the same through files and the command
+line. Blended patches: MONAI's sliding window. Augmented files: numpy's flip and rot90, torch's draws, nibabel's
+affines. Identity: an identity kernel over every NIfTI file that can be found. The seed is printed; the same seed
+gives the same cases. The last line is
 "N passed, N failed".
 """
 import argparse
@@ -31,6 +32,7 @@ import commands
 import driver
 import identity
 import named
+import saved
 from layers import Activation, AnyActivation, BatchNorm, Case, Conv, Pool
 
 
@@ -160,6 +162,8 @@ def main():
             ("blended patches against MONAI's definition", lambda rng: blend.run(
                 tally, build, scratch, rng, max(count // 20, 1))),
             ("augmented files against torch, numpy and nibabel", lambda rng: augment.run(
+                tally, build, scratch, rng, max(count // 20, 1))),
+            ("files of torch.save", lambda rng: saved.run(
                 tally, build, scratch, rng, max(count // 20, 1))),
             ("identity over NIfTI files", lambda rng: identity.run(tally, build, scratch)),
         ]

@@ -5,6 +5,7 @@ import struct
 
 import nibabel as nib
 import numpy as np
+import torch
 
 
 def save_safetensors(path, arrays):
@@ -28,16 +29,19 @@ def save_text(path, array):
 
 def save(rng, stem, weight, bias):
     """Writes the arrays in a random format and returns the options that name them."""
-    formats = ["npy", "npz", "safetensors", "txt"] + (["nii"] if weight.ndim == 3 else [])
+    formats = ["npy", "npz", "safetensors", "pt", "txt"] + (["nii"] if weight.ndim == 3 else [])
     form = rng.choice(formats)
     path = stem + "." + form
-    if form in ("npz", "safetensors"):
+    if form in ("npz", "safetensors", "pt"):
         prefix = rng.choice(["", "block.0."])
         arrays = {prefix + "weight": weight}
         if bias is not None:
             arrays[prefix + "bias"] = bias
         if form == "npz":
             rng.choice([np.savez, np.savez_compressed])(path, **arrays)
+        elif form == "pt":
+            state = {name: torch.from_numpy(a.copy()) for name, a in arrays.items()}
+            torch.save(rng.choice([state, {"epoch": 1, "state_dict": state}]), path)
         else:
             save_safetensors(path, arrays)
         return ["-w", path + (":" + prefix[:-1] if prefix else "")]

@@ -56,6 +56,7 @@ def scenarios():
             ("circular", f"conv in/frames.nii --kernel gaussian:1 --padding-mode circular -t input -o out/x.nii.gz", {}),
             (".npz, batch norm", "conv in/scan.nii -w in/layer.npz -p same --batchnorm in/norm.safetensors -o out/x.nii", {}),
             (".npy, bias", "conv in/scan.nii -w in/box.npy --bias in/bias.npz -p same -o out/x.nii", {}),
+            (".pt", "conv in/scan.nii -w in/layer.pt:conv -p same -o out/x.nii", {}),
             ("text", "conv in/scan.nii -w in/box.txt -p same -o out/x.nii", {}),
             (".nii.gz weights", "conv in/scan.nii -w in/box.nii.gz -p same -o out/x.nii", {}),
             ("old file system", f"conv in/scan.nii {torch} 2 -o out/x.nii.gz", {"bare": True}),
@@ -95,6 +96,8 @@ def make_inputs(voxconv, folder):
     values = ",".join(str(n) for n in range(1, 4))
     run(sys.executable, SMALL, "tensors", "norm.safetensors",
         *("%s=3:%s" % (n, values) for n in ("running_mean", "running_var", "weight", "bias")))
+    run(sys.executable, SMALL, "tensors", "layer.pt", "conv.weight=2,1,1,1,3:1,2,3,4,5,6", "conv.bias=2:1,2",
+        "norm.weight=2:3,4")
     run(voxconv, "conv", "scan.nii", "--kernel", "identity", "-o", "pair.hdr")
     for name in "layer.safetensors", "layer.npz":
         run(voxconv, "kernel", "--init", "torch", "--out-channels", "3", "-o", name)

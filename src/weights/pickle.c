@@ -285,8 +285,8 @@ static bool add_items(machine *m, uint32_t container, int64_t count) {
 static bool make_tuple(machine *m, int64_t count) {
     if (!push_new(m, (vox_pickle_value){.kind = VOX_PICKLE_TUPLE}))
         return false;
-    const uint32_t tuple = m->stack.data[--m->stack.count];
-    return add_items(m, tuple, count) && push(m, tuple);
+    const uint32_t made = m->stack.data[--m->stack.count];
+    return add_items(m, made, count) && push(m, made);
 }
 
 static bool tuple_of(machine *m) {

@@ -3,8 +3,8 @@
  * A pickle is a program for a machine with a stack and a memo. This machine makes values and calls
  * nothing: what a pickle wants called is a value like others, and what it means is for the reader
  * to say (torch.c). It knows the opcodes that are listed in pickle.c and the globals that the
- * caller lists; any other ends the reading. Values live in a few arrays that together take at most
- * a few dozen bytes for each byte of the pickle, and are named by their index.
+ * caller lists; any other ends the reading. Values live in a few arrays that together take less
+ * than a hundred bytes for each byte of the pickle, and are named by their index.
  */
 #ifndef VOX_PICKLE_H
 #define VOX_PICKLE_H

@@ -14,9 +14,11 @@
 enum {
     MOST_NAME = 500,
     MOST_DEPTH = 32,
-    /* Looking through a pickle may take this many steps and bytes of names for each of its bytes:
-     * what is there once takes less than one, what stands in several places is looked at again. */
-    WORK_PER_BYTE = 4,
+    /* Looking through a pickle may take this many steps for each of its bytes. A tensor takes as
+     * many as its name takes bytes of memory: what stands there once, less than three a byte; what
+     * stands in several places is looked at again. */
+    WORK_PER_BYTE = 16,
+    WORK_PER_NAME = 64,
 };
 
 /* ---- Which files ---- */
@@ -139,7 +141,7 @@ static vox_status found_tensor(walk *k, uint32_t index, size_t length) {
     vox_weights *w = k->w;
     vox_torch_file *s = w->state;
     vox_torch_view v;
-    k->work -= (int64_t)length;
+    k->work -= WORK_PER_NAME + (int64_t)length;
     if (!k->fill) {
         k->count++;
         return vox_torch_view_read(w, k->name, index, &v, k->err);
@@ -281,13 +283,10 @@ static vox_status list_tensors(vox_weights *w, int64_t length, vox_error *err) {
 static vox_status open_file(vox_weights *w, vox_error *err) {
     if (!w->archive)
         return refuse_bare_pickle(w, err);
-    const int64_t member = find_pickle(w->archive);
-    if (member < 0) /* asked for by its name */
-        return vox_fail(err, VOX_ERR_WEIGHTS, "%s: a zip archive without %s", w->path,
-                        VOX_TORCH_PICKLE);
     vox_torch_file *s = w->state = calloc(1, sizeof *s);
     if (!s)
         return vox_fail(err, VOX_ERR_RESOURCE, "%s: out of memory", w->path);
+    const int64_t member = find_pickle(w->archive); /* is there: see claims() */
     const char *name = vox_archive_name(w->archive, member);
     s->folder = vox_strdup(name, err);
     if (!s->folder)

@@ -56,7 +56,8 @@ typedef struct vox_pickle_global {
     } use;
 } vox_pickle_global;
 
-enum { VOX_PICKLE_MOST_BYTES = 1 << 26 };
+/* A tensor takes some 150 bytes, so this is for a hundred thousand of them. */
+enum { VOX_PICKLE_MOST_BYTES = 1 << 24 };
 
 typedef struct vox_pickle vox_pickle;
 

@@ -14,10 +14,12 @@
 enum {
     MOST_NAME = 500,
     MOST_DEPTH = 32,
-    /* Looking through a pickle may take this many steps for each of its bytes. A tensor takes as
-     * many as its name takes bytes of memory: what stands there once, less than three a byte; what
-     * stands in several places is looked at again. */
+    /* Looking through a pickle may take this many steps for each of its bytes; a container takes
+     * some, a tensor as many as its name takes bytes of memory. What stands there once takes less
+     * (a container is at least one byte, a tensor over 40), and what stands in several places is
+     * looked at again. */
     WORK_PER_BYTE = 16,
+    WORK_PER_CONTAINER = 8,
     WORK_PER_NAME = 64,
 };
 
@@ -197,6 +199,7 @@ static vox_status walk_container(walk *k, uint32_t index, int depth, size_t leng
         return vox_fail(k->err, VOX_ERR_WEIGHTS, "%s: %s: byte %u: nested more than %d deep",
                         k->w->path, VOX_TORCH_PICKLE, v->at, MOST_DEPTH);
     k->path[depth] = index;
+    k->work -= WORK_PER_CONTAINER;
     for (uint32_t i = 0; i < v->items.count; i += step) {
         const uint32_t content = vox_pickle_item(p, v, i + step - 1);
         const vox_pickle_kind kind = vox_pickle_at(p, content)->kind;

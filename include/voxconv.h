@@ -202,6 +202,14 @@ vox_status vox_network_conv3d(vox_network *n, const vox_conv3d *conv, const floa
 vox_status vox_network_batchnorm3d(vox_network *n, int64_t channels, const float *running_mean,
                                    const float *running_var, const float *weight, const float *bias,
                                    double eps, vox_error *err);
+/* Adds torch.nn.GroupNorm: y = (x - mean) / sqrt(variance + eps) * weight + bias, with the mean and
+ * the variance (of the population) over a group's channels, D, H and W; weight and bias [channels]
+ * or NULL (1 and 0). groups == channels is torch.nn.InstanceNorm3d, groups == 1 torch.nn.LayerNorm
+ * over C, D, H, W with a weight per channel. Statistics are double; then as batch normalisation.
+ * Waits for the whole volume. Errors: VOX_ERR_USAGE where groups does not divide channels. */
+vox_status vox_network_group_norm(vox_network *n, int64_t groups, int64_t channels,
+                                  const float *weight, const float *bias, double eps,
+                                  vox_error *err);
 /* Adds an elementwise function. parameter: as many values as the kind has, or NULL for torch's
  * defaults; they are rounded to float32. NaN stays NaN. Errors: VOX_ERR_USAGE for a parameter that
  * is not finite and may not be infinite. */

@@ -67,8 +67,9 @@ int64_t vox_stage_table_bytes(const vox_stage *s) {
     if (!s->window)
         return 0;
     const vox_axis *axis = s->main.axis;
+    const vox_layer_class *class = s->window->class;
     const int64_t weights =
-        s->window->class->weight_bytes ? s->window->class->weight_bytes(s->window, s->threads) : 0;
+        class->weight_bytes ? class->weight_bytes(s->window, axis, s->threads) : 0;
     return weights +
            (plane_pointers(s) + axis[1].kernel + axis[2].kernel) * (int64_t)sizeof(int64_t);
 }

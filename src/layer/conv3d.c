@@ -134,8 +134,9 @@ static int64_t packed_bytes(const vox_conv3d *c, int threads) {
            VOX_KERNEL_MAX_VECTOR * (int64_t)sizeof(float);
 }
 
-static int64_t conv_weight_bytes(const vox_layer *l, int threads) {
+static int64_t conv_weight_bytes(const vox_layer *l, const vox_axis axis[3], int threads) {
     const vox_conv3d *c = &((const conv_layer *)l)->conv;
+    (void)axis;
     return weight_bytes(c) + packed_bytes(c, threads);
 }
 

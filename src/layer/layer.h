@@ -93,7 +93,7 @@ typedef struct vox_layer_class {
      * (NULL: none), for the plan: the layer's own weights and that block. */
     vox_status (*prepare)(const vox_layer *l, const vox_axis axis[3], int threads, void **prepared,
                           vox_error *err);
-    int64_t (*weight_bytes)(const vox_layer *l, int threads);
+    int64_t (*weight_bytes)(const vox_layer *l, const vox_axis axis[3], int threads);
     void (*window)(const vox_layer *l, void *prepared, const vox_window *w);
     /* Row layers: row[c*channel_stride + column], in place. */
     void (*row)(const vox_layer *l, float *row, int64_t channel_stride, int64_t channels,

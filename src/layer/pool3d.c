@@ -103,27 +103,12 @@ static void pool_window(const vox_layer *l, void *prepared, const vox_window *w)
                          w->first + plane, row, vox_plane_row(w->to, c, w->first + plane, row));
 }
 
-static vox_status pool_prepare(const vox_layer *l, const vox_axis axis[3], int threads,
-                               void **prepared, vox_error *err) {
-    (void)l, (void)axis, (void)threads, (void)err;
-    *prepared = NULL;
-    return VOX_OK;
-}
-
-static int64_t pool_weight_bytes(const vox_layer *l, int threads) {
-    (void)l, (void)threads;
-    return 0;
-}
-
 static void pool_free(vox_layer *l) {
     free(l);
 }
 
 #define POOL_CLASS(text)                                                                           \
-    {                                                                                              \
-        .name = text, .shape = pool_shape, .prepare = pool_prepare,                                \
-        .weight_bytes = pool_weight_bytes, .window = pool_window, .free = pool_free,               \
-    }
+    { .name = text, .shape = pool_shape, .window = pool_window, .free = pool_free, }
 static const vox_layer_class max_class = POOL_CLASS("maxpool3d"),
                              average_class = POOL_CLASS("avgpool3d");
 

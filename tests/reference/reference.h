@@ -102,4 +102,11 @@ void ref_pool_size(const ref_pool *p, const int64_t in[3], int64_t out[3]);
 void ref_pool3d(const ref_pool *p, int64_t batch, int64_t channels, const int64_t in[3],
                 const float *x, double *y);
 
+/* torch.nn.GroupNorm over x [batch, channels, voxels]. weight and bias may be NULL. `magnitude`,
+ * where not NULL, gets |x*alpha| + |beta| of y = x*alpha + beta, which rounding bounds are made of.
+ */
+void ref_group_norm(int64_t batch, int64_t groups, int64_t channels, int64_t voxels, const float *x,
+                    const float *weight, const float *bias, double eps, double *y,
+                    double *magnitude);
+
 #endif

@@ -202,6 +202,12 @@ vox_status vox_network_conv3d(vox_network *n, const vox_conv3d *conv, const floa
 vox_status vox_network_batchnorm3d(vox_network *n, int64_t channels, const float *running_mean,
                                    const float *running_var, const float *weight, const float *bias,
                                    double eps, vox_error *err);
+/* Adds torch.nn.Linear behind torch.nn.Flatten: the value's C*D*H*W numbers, in that order, are the
+ * features; the result is (out_features, 1, 1, 1). weight [out_features, in_features], bias
+ * [out_features] or NULL; both are copied. Waits for the whole volume. Computed as a convolution
+ * whose kernel is as large as its input. */
+vox_status vox_network_linear(vox_network *n, int64_t in_features, int64_t out_features,
+                              const float *weight, const float *bias, vox_error *err);
 /* Adds torch.nn.GroupNorm: y = (x - mean) / sqrt(variance + eps) * weight + bias, with the mean and
  * the variance (of the population) over a group's channels, D, H and W; weight and bias [channels]
  * or NULL (1 and 0). groups == channels is torch.nn.InstanceNorm3d, groups == 1 torch.nn.LayerNorm

@@ -109,4 +109,9 @@ void ref_group_norm(int64_t batch, int64_t groups, int64_t channels, int64_t vox
                     const float *weight, const float *bias, double eps, double *y,
                     double *magnitude);
 
+/* torch.nn.Linear: x [features], w [outputs, features], b [outputs] or NULL. `magnitude` gets
+ * sum |w||x| + |b|. */
+void ref_linear(int64_t features, int64_t outputs, const float *x, const float *w, const float *b,
+                double *y, double *magnitude);
+
 #endif

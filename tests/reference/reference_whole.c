@@ -25,3 +25,15 @@ void ref_group_norm(int64_t batch, int64_t groups, int64_t channels, int64_t vox
         }
     }
 }
+
+void ref_linear(int64_t features, int64_t outputs, const float *x, const float *w, const float *b,
+                double *y, double *magnitude) {
+    for (int64_t o = 0; o < outputs; o++) {
+        y[o] = b ? b[o] : 0.0;
+        magnitude[o] = fabs(y[o]);
+        for (int64_t f = 0; f < features; f++, w++) {
+            y[o] += (double)x[f] * *w;
+            magnitude[o] += fabs((double)x[f] * *w);
+        }
+    }
+}

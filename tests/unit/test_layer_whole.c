@@ -100,3 +100,74 @@ Test(layer_whole, group_norm_refuses_what_does_not_fit) {
     cr_assert_not_null(strstr(err.message, "num_channels=4"));
     vox_network_free(network);
 }
+
+/* Promise 1's bound with n = features + 1: a linear layer is a convolution. */
+Test(layer_whole, linear_equals_reference) {
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        dice d = dice_new(seed);
+        int64_t in[4], out[4];
+        random_shape(&d, in);
+        const int64_t features = product(in, 4), outputs = dice_between(&d, 1, 150);
+        float *x = random_values(&d, features), *w = random_values(&d, outputs * features);
+        float *b = dice_between(&d, 0, 1) ? random_values(&d, outputs) : NULL;
+        vox_network *network = vox_network_new(NULL);
+        cr_assert_eq(vox_network_linear(network, features, outputs, w, b, NULL), VOX_OK);
+        float *y = run_every_way(network, in, x, out);
+        cr_assert_arr_eq(out, ((int64_t[]){outputs, 1, 1, 1}), sizeof out);
+        double *expected = malloc((size_t)outputs * sizeof *expected);
+        double *magnitude = malloc((size_t)outputs * sizeof *magnitude);
+        ref_linear(features, outputs, x, w, b, expected, magnitude);
+        const double n = (double)features + 1, gamma = n * 0x1p-24 / (1 - n * 0x1p-24);
+        for (int64_t i = 0; i < outputs; i++)
+            cr_assert(fabs(y[i] - expected[i]) <= gamma * magnitude[i], "seed %d: %a, not %a",
+                      (int)seed, (double)y[i], expected[i]);
+        vox_network_free(network);
+        free(x);
+        free(w);
+        free(b);
+        free(y);
+        free(expected);
+        free(magnitude);
+    }
+}
+
+/* One arithmetic: it is to the bit the convolution with a kernel as large as the input. */
+Test(layer_whole, linear_is_a_convolution) {
+    const int64_t in[4] = {3, 4, 5, 6};
+    int64_t out[4];
+    enum { FEATURES = 360, OUTPUTS = 70 };
+    dice d = dice_new(3);
+    float *x = random_values(&d, FEATURES), *w = random_values(&d, (int64_t)OUTPUTS * FEATURES);
+    vox_conv3d c;
+    vox_conv3d_defaults(&c);
+    c.in_channels = in[0];
+    c.out_channels = OUTPUTS;
+    for (int i = 0; i < 3; i++)
+        c.kernel_size[i] = in[1 + i];
+    vox_network *linear = vox_network_new(NULL), *conv = vox_network_new(NULL);
+    cr_assert_eq(vox_network_linear(linear, FEATURES, OUTPUTS, w, x, NULL), VOX_OK);
+    cr_assert_eq(vox_network_conv3d(conv, &c, w, x, NULL), VOX_OK);
+    float *a = run_every_way(linear, in, x, out), *b = run_every_way(conv, in, x, out);
+    cr_assert_arr_eq(a, b, OUTPUTS * sizeof *a);
+    vox_network_free(linear);
+    vox_network_free(conv);
+    free(x);
+    free(w);
+    free(a);
+    free(b);
+}
+
+Test(layer_whole, linear_refuses_what_does_not_fit) {
+    vox_network *network = vox_network_new(NULL);
+    vox_error err = {0};
+    int64_t out[4];
+    const float w[12] = {0};
+    cr_assert_eq(vox_network_linear(network, 0, 1, w, NULL, &err), VOX_ERR_USAGE);
+    cr_assert_not_null(strstr(err.message, "in_features=0"));
+    cr_assert_eq(vox_network_linear(network, INT64_MAX / 2, 4, w, NULL, NULL), VOX_ERR_USAGE);
+    cr_assert_eq(vox_network_linear(network, 12, 1, w, NULL, NULL), VOX_OK);
+    cr_assert_eq(vox_network_shape(network, (int64_t[]){2, 1, 2, 2}, out, &err), VOX_ERR_USAGE);
+    cr_assert_not_null(strstr(err.message, "in_features=12"));
+    cr_assert_not_null(strstr(err.message, "2x1x2x2"));
+    vox_network_free(network);
+}

@@ -170,10 +170,11 @@ typedef enum vox_activation {
 /* Writes torch's defaults to parameter[] and returns how many parameters the kind has (0 to 2). */
 int vox_activation_defaults(vox_activation kind, double parameter[2]);
 
-/* torch.nn.MaxPool3d and torch.nn.AvgPool3d. */
+/* torch.nn.MaxPool3d and torch.nn.AvgPool3d; the two sides of the padding may differ. */
 typedef struct vox_pool3d {
     bool average;
-    int64_t kernel_size[3], stride[3], padding[3], dilation[3]; /* dilation: max pooling only */
+    int64_t kernel_size[3], stride[3], dilation[3]; /* dilation: max pooling only */
+    int64_t padding_before[3], padding_after[3];
     bool ceil_mode;
     bool count_include_pad; /* average pooling only; torch's default is true */
 } vox_pool3d;
@@ -225,6 +226,10 @@ vox_status vox_network_activation(vox_network *n, vox_activation kind, const dou
  * channels = 1 one for all; copied. */
 vox_status vox_network_prelu(vox_network *n, int64_t channels, const float *slope, vox_error *err);
 vox_status vox_network_pool3d(vox_network *n, const vox_pool3d *pool, vox_error *err);
+/* Adds torch.nn.AdaptiveAvgPool3d or AdaptiveMaxPool3d: along each axis output o is made from
+ * inputs floor(o*in/size) to ceil((o+1)*in/size) - 1. size 1, 1, 1 is global pooling. */
+vox_status vox_network_adaptive_pool3d(vox_network *n, bool average, const int64_t size[3],
+                                       vox_error *err);
 
 typedef enum vox_join { VOX_JOIN_ADD, VOX_JOIN_SUB, VOX_JOIN_MUL, VOX_JOIN_DIV } vox_join;
 /* Adds `value a` op `value b`, elementwise. An extent of 1 in one of them (of C, or of D, H and W

@@ -126,7 +126,7 @@ static bool set_pool_word(vox_pool3d *pool, char *word) {
     if (!strcmp(word, "stride"))
         triple = pool->stride;
     else if (!strcmp(word, "padding"))
-        triple = pool->padding;
+        triple = pool->padding_before;
     else if (!strcmp(word, "dilation") && !pool->average)
         triple = pool->dilation;
     if (triple)
@@ -167,8 +167,9 @@ static bool set_pool(const option_row *row, const char *value, void *field, char
                      p.pool.average ? "stride=S, padding=P, ceil_mode or count_include_pad=0|1"
                                     : "stride=S, padding=P, dilation=D or ceil_mode");
     }
+    memcpy(p.pool.padding_after, p.pool.padding_before, sizeof p.pool.padding_after);
     if (ok && (!within(p.pool.kernel_size, 1) || !within(p.pool.stride, 1) ||
-               !within(p.pool.dilation, 1) || !within(p.pool.padding, 0))) {
+               !within(p.pool.dilation, 1) || !within(p.pool.padding_before, 0))) {
         ok = false;
         snprintf(reason, OPTION_REASON,
                  "kernel, stride and dilation must be 1 or more, padding 0 or more");

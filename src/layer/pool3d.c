@@ -25,26 +25,26 @@ static vox_status pool_shape(const vox_layer *l, const int64_t in[4], int64_t ou
     const vox_pool3d *p = &((const pool_layer *)l)->pool;
     out[0] = in[0];
     for (int i = 0; i < 3; i++) {
-        int64_t n = in[1 + i], s = p->stride[i], pad = p->padding[i];
+        int64_t n = in[1 + i], s = p->stride[i], before = p->padding_before[i];
         int64_t span = p->dilation[i] * (p->kernel_size[i] - 1) + 1;
-        int64_t room = n + 2 * pad - span;
+        int64_t padded = n + before + p->padding_after[i], room = padded - span;
         if (room < 0)
             return vox_fail(
                 err, VOX_ERR_USAGE,
                 "%s: kernel_size=%lld along %c: spans %lld voxels, the padded input has %lld",
                 l->class->name, (long long)p->kernel_size[i], vox_axis_name[i], (long long)span,
-                (long long)(n + 2 * pad));
+                (long long)padded);
         out[1 + i] = (room + (p->ceil_mode ? s - 1 : 0)) / s + 1;
         /* With ceil_mode the last window must still begin inside the input or the padding before
          * it. */
-        if (p->ceil_mode && (out[1 + i] - 1) * s >= n + pad)
+        if (p->ceil_mode && (out[1 + i] - 1) * s >= n + before)
             out[1 + i]--;
         axis[i] = (vox_axis){.in = n,
                              .out = out[1 + i],
                              .kernel = p->kernel_size[i],
                              .stride = s,
                              .dilation = p->dilation[i],
-                             .before = pad,
+                             .before = before,
                              .mode = VOX_PAD_ZEROS};
     }
     return VOX_OK;
@@ -54,7 +54,8 @@ static vox_status pool_shape(const vox_layer *l, const int64_t in[4], int64_t ou
  * input alone); what ceil_mode adds behind the padding never counts. */
 static int64_t counted(const vox_pool3d *p, const vox_axis axis[3], int i, int64_t o) {
     const vox_axis *a = &axis[i];
-    int64_t from = o * a->stride - a->before, to = vox_min(from + a->kernel, a->in + p->padding[i]);
+    int64_t from = o * a->stride - a->before;
+    int64_t to = vox_min(from + a->kernel, a->in + p->padding_after[i]);
     if (!p->count_include_pad) {
         from = vox_max(from, 0);
         to = vox_min(to, a->in);
@@ -116,18 +117,19 @@ vox_status vox_network_pool3d(vox_network *network, const vox_pool3d *pool, vox_
     const char *name = pool->average ? "avgpool3d" : "maxpool3d";
     const int64_t cap = INT64_C(1) << 20;
     for (int i = 0; i < 3; i++) {
-        const int64_t k = pool->kernel_size[i], s = pool->stride[i], p = pool->padding[i],
-                      d = pool->dilation[i];
-        if (k < 1 || s < 1 || d < 1 || p < 0 || k > cap || s > cap || d > cap)
+        const int64_t k = pool->kernel_size[i], s = pool->stride[i], d = pool->dilation[i];
+        const int64_t least = vox_min(pool->padding_before[i], pool->padding_after[i]);
+        const int64_t most = vox_max(pool->padding_before[i], pool->padding_after[i]);
+        if (k < 1 || s < 1 || d < 1 || least < 0 || k > cap || s > cap || d > cap)
             return vox_fail(
                 err, VOX_ERR_USAGE,
                 "%s: kernel_size=%lld, stride=%lld, padding=%lld, dilation=%lld along %c: "
                 "must be positive, and padding not negative",
-                name, (long long)k, (long long)s, (long long)p, (long long)d, vox_axis_name[i]);
-        if (p > k / 2)
+                name, (long long)k, (long long)s, (long long)least, (long long)d, vox_axis_name[i]);
+        if (most > k / 2)
             return vox_fail(err, VOX_ERR_USAGE,
                             "%s: padding=%lld along %c: must be at most half of kernel_size=%lld",
-                            name, (long long)p, vox_axis_name[i], (long long)k);
+                            name, (long long)most, vox_axis_name[i], (long long)k);
         if (pool->average && d != 1)
             return vox_fail(err, VOX_ERR_USAGE,
                             "%s: dilation=%lld along %c: average pooling has none", name,

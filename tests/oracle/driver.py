@@ -57,7 +57,7 @@ class Cases:
                 self.double(value)
         elif isinstance(layer, Pool):
             self.ints(3, layer.average, *layer.kernel, *layer.stride, *layer.padding,
-                      *layer.dilation, layer.ceil_mode, layer.include)
+                      *layer.padding, *layer.dilation, layer.ceil_mode, layer.include)
 
 
 class Results:

@@ -92,7 +92,8 @@ double ref_softmax_bound(ref_act kind, int64_t channels, double below, double ex
 /* torch.nn.MaxPool3d (implicit padding of -infinity) and torch.nn.AvgPool3d. */
 typedef struct ref_pool {
     bool average;
-    int64_t kernel[3], stride[3], padding[3], dilation[3]; /* dilation: max pooling only */
+    int64_t kernel[3], stride[3], dilation[3]; /* dilation: max pooling only */
+    int64_t padding[3], after[3];              /* before and after */
     bool ceil_mode, count_include_pad;
 } ref_pool;
 
@@ -113,5 +114,9 @@ void ref_group_norm(int64_t batch, int64_t groups, int64_t channels, int64_t vox
  * sum |w||x| + |b|. */
 void ref_linear(int64_t features, int64_t outputs, const float *x, const float *w, const float *b,
                 double *y, double *magnitude);
+
+/* torch.nn.AdaptiveAvgPool3d and AdaptiveMaxPool3d over x [channels, in]. */
+void ref_adaptive_pool3d(bool average, int64_t channels, const int64_t in[3], const int64_t out[3],
+                         const float *x, double *y);
 
 #endif

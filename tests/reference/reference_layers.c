@@ -101,7 +101,7 @@ void ref_activation(ref_act kind, const double parameter[2], int64_t batch, int6
 void ref_pool_size(const ref_pool *p, const int64_t in[3], int64_t out[3]) {
     for (int a = 0; a < 3; a++) {
         int64_t dilation = p->average ? 1 : p->dilation[a];
-        int64_t room = in[a] + 2 * p->padding[a] - dilation * (p->kernel[a] - 1) - 1;
+        int64_t room = in[a] + p->padding[a] + p->after[a] - dilation * (p->kernel[a] - 1) - 1;
         int64_t last = room / p->stride[a];
         if (p->ceil_mode && room % p->stride[a] != 0)
             last++;
@@ -139,8 +139,8 @@ static double window_mean(const ref_pool *p, const int64_t in[3], const float *x
     for (int64_t d = start[0]; d < start[0] + p->kernel[0]; d++)
         for (int64_t h = start[1]; h < start[1] + p->kernel[1]; h++)
             for (int64_t w = start[2]; w < start[2] + p->kernel[2]; w++) {
-                if (d >= in[0] + p->padding[0] || h >= in[1] + p->padding[1] ||
-                    w >= in[2] + p->padding[2])
+                if (d >= in[0] + p->after[0] || h >= in[1] + p->after[1] ||
+                    w >= in[2] + p->after[2])
                     continue;
                 padded++;
                 if (d < 0 || h < 0 || w < 0 || d >= in[0] || h >= in[1] || w >= in[2])

@@ -120,7 +120,8 @@ static vox_status read_pool(tape *t, vox_network *network, vox_error *err) {
     p.average = read_int(t) != 0;
     read_triple(t, p.kernel_size);
     read_triple(t, p.stride);
-    read_triple(t, p.padding);
+    read_triple(t, p.padding_before);
+    read_triple(t, p.padding_after);
     read_triple(t, p.dilation);
     p.ceil_mode = read_int(t) != 0;
     p.count_include_pad = read_int(t) != 0;

@@ -38,7 +38,7 @@ static vox_status add_pool(vox_network *network, dice *d) {
     for (int i = 0; i < 3; i++) {
         p.kernel_size[i] = dice_between(d, 1, 3);
         p.stride[i] = dice_between(d, 1, 2);
-        p.padding[i] = dice_between(d, 0, p.kernel_size[i] / 2);
+        p.padding_before[i] = p.padding_after[i] = dice_between(d, 0, p.kernel_size[i] / 2);
     }
     return vox_network_pool3d(network, &p, NULL);
 }

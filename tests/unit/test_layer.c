@@ -274,7 +274,8 @@ Test(layer, pooling_equals_reference) {
         for (int i = 0; i < 3; i++) {
             r.kernel[i] = p.kernel_size[i] = dice_between(&d, 1, 4);
             r.stride[i] = p.stride[i] = dice_between(&d, 1, 3);
-            r.padding[i] = p.padding[i] = dice_between(&d, 0, r.kernel[i] / 2);
+            r.padding[i] = p.padding_before[i] = dice_between(&d, 0, r.kernel[i] / 2);
+            r.after[i] = p.padding_after[i] = dice_between(&d, 0, r.kernel[i] / 2);
             r.dilation[i] = p.dilation[i] = r.average ? 1 : dice_between(&d, 1, 2);
             in[2 + i] = dice_between(&d, 1, 14) + r.dilation[i] * (r.kernel[i] - 1);
             taps *= r.kernel[i];

@@ -143,8 +143,7 @@ ParameterizedTest(int *index, reference, pool3d_is_torchs) {
 
 /* torch.nn.MaxPool3d hands a NaN on. */
 Test(reference, max_pool3d_keeps_nan) {
-    const ref_pool p = {
-        .kernel = {1, 1, 2}, .stride = {1, 1, 2}, .dilation = {1, 1, 1}, .padding = {0, 0, 0}};
+    const ref_pool p = {.kernel = {1, 1, 2}, .stride = {1, 1, 2}, .dilation = {1, 1, 1}};
     const int64_t in[3] = {1, 1, 4};
     const float x[4] = {NAN, 2.0f, 3.0f, 4.0f};
     double y[2];

@@ -123,9 +123,9 @@ def pools():
             y = F.max_pool3d(x, k, s, p, d, bool(ceil))
         array("float", "pool_x%d" % i, x, "%d")
         array("double", "pool_y%d" % i, y, "%.17g")
-        rows.append("    {%s, %s, {%d, %s, %s, %s, %s, %d, %d}, pool_x%d, pool_y%d}," % (
-            triple(size), triple(y.shape[2:]), average, triple(k), triple(s), triple(p), triple(d),
-            ceil, include, i, i))
+        rows.append("    {%s, %s, {%d, %s, %s, %s, %s, %s, %d, %d}, pool_x%d, pool_y%d}," % (
+            triple(size), triple(y.shape[2:]), average, triple(k), triple(s), triple(d), triple(p),
+            triple(p), ceil, include, i, i))
     print("static const golden_pool pools[] = {\n%s\n};" % "\n".join(rows))
 
 

@@ -170,6 +170,17 @@ typedef enum vox_activation {
 /* Writes torch's defaults to parameter[] and returns how many parameters the kind has (0 to 2). */
 int vox_activation_defaults(vox_activation kind, double parameter[2]);
 
+/* torch.nn.ConvTranspose3d's parameters. The output's extent is
+ * (in-1)*stride - padding_before - padding_after + dilation*(kernel_size-1) + output_padding + 1.
+ */
+typedef struct vox_conv_transpose3d {
+    int64_t in_channels, out_channels, groups;
+    int64_t kernel_size[3], stride[3], dilation[3];
+    int64_t padding_before[3], padding_after[3], output_padding[3];
+} vox_conv_transpose3d;
+/* As vox_conv3d_defaults(). */
+void vox_conv_transpose3d_defaults(vox_conv_transpose3d *c);
+
 /* torch.nn.MaxPool3d and torch.nn.AvgPool3d; the two sides of the padding may differ. */
 typedef struct vox_pool3d {
     bool average;
@@ -203,6 +214,13 @@ vox_status vox_network_conv3d(vox_network *n, const vox_conv3d *conv, const floa
 vox_status vox_network_batchnorm3d(vox_network *n, int64_t channels, const float *running_mean,
                                    const float *running_var, const float *weight, const float *bias,
                                    double eps, vox_error *err);
+/* Adds torch.nn.ConvTranspose3d. weight [in_channels, out_channels/groups, kD, kH, kW], bias
+ * [out_channels] or NULL; both are copied. An output starts at its bias and takes one fused
+ * multiply-add per tap that meets an input, in the order of in_channel and the input's d, h, w,
+ * ascending. Errors: VOX_ERR_USAGE for parameters that torch refuses, VOX_ERR_UNSUPPORTED for
+ * weights that are not finite. */
+vox_status vox_network_conv_transpose3d(vox_network *n, const vox_conv_transpose3d *conv,
+                                        const float *weight, const float *bias, vox_error *err);
 /* Adds torch.nn.Linear behind torch.nn.Flatten: the value's C*D*H*W numbers, in that order, are the
  * features; the result is (out_features, 1, 1, 1). weight [out_features, in_features], bias
  * [out_features] or NULL; both are copied. Waits for the whole volume. Computed as a convolution

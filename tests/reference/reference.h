@@ -119,4 +119,15 @@ void ref_linear(int64_t features, int64_t outputs, const float *x, const float *
 void ref_adaptive_pool3d(bool average, int64_t channels, const int64_t in[3], const int64_t out[3],
                          const float *x, double *y);
 
+/* torch.nn.ConvTranspose3d: every input voxel adds its kernel to the output. x [in_channels, in],
+ * w [in_channels, out_channels/groups, kernel], b [out_channels] or NULL. `taps`, where not NULL,
+ * gets how many products an output is the sum of. */
+typedef struct ref_transpose {
+    int64_t in_channels, out_channels, groups;
+    int64_t kernel[3], stride[3], dilation[3], before[3], after[3], output_padding[3];
+} ref_transpose;
+void ref_transpose_size(const ref_transpose *c, const int64_t in[3], int64_t out[3]);
+void ref_transpose3d(const ref_transpose *c, const int64_t in[3], const float *x, const float *w,
+                     const float *b, double *y, double *magnitude, int64_t *taps);
+
 #endif

@@ -33,3 +33,51 @@ void ref_adaptive_pool3d(bool average, int64_t channels, const int64_t in[3], co
         y[i] = pool_box(average, in, x + i / voxels * in[0] * in[1] * in[2], from, to);
     }
 }
+
+void ref_transpose_size(const ref_transpose *c, const int64_t in[3], int64_t out[3]) {
+    for (int a = 0; a < 3; a++)
+        out[a] = (in[a] - 1) * c->stride[a] - c->before[a] - c->after[a] +
+                 c->dilation[a] * (c->kernel[a] - 1) + c->output_padding[a] + 1;
+}
+
+/* Adds one input voxel, at index `at`, times one filter to one output channel. */
+static void scatter(const ref_transpose *c, const int64_t at[3], const int64_t out[3], double x,
+                    const float *w, double *y, double *magnitude, int64_t *taps) {
+    for (int64_t k = 0; k < c->kernel[0] * c->kernel[1] * c->kernel[2]; k++) {
+        const int64_t tap[3] = {k / c->kernel[2] / c->kernel[1], k / c->kernel[2] % c->kernel[1],
+                                k % c->kernel[2]};
+        int64_t o = 0;
+        for (int a = 0; a < 3 && o >= 0; a++) {
+            const int64_t i = at[a] * c->stride[a] - c->before[a] + tap[a] * c->dilation[a];
+            o = i < 0 || i >= out[a] ? -1 : o * out[a] + i;
+        }
+        if (o < 0)
+            continue;
+        y[o] += x * w[k];
+        magnitude[o] += fabs(x * w[k]);
+        taps[o]++;
+    }
+}
+
+void ref_transpose3d(const ref_transpose *c, const int64_t in[3], const float *x, const float *w,
+                     const float *b, double *y, double *magnitude, int64_t *taps) {
+    const int64_t group_in = c->in_channels / c->groups, group_out = c->out_channels / c->groups;
+    const int64_t filter = c->kernel[0] * c->kernel[1] * c->kernel[2];
+    int64_t out[3];
+    ref_transpose_size(c, in, out);
+    const int64_t voxels = out[0] * out[1] * out[2];
+    for (int64_t i = 0; i < c->out_channels * voxels; i++) {
+        y[i] = b ? b[i / voxels] : 0.0;
+        magnitude[i] = fabs(y[i]);
+        taps[i] = 0;
+    }
+    for (int64_t ic = 0; ic < c->in_channels; ic++)
+        for (int64_t i = 0; i < in[0] * in[1] * in[2]; i++, x++) {
+            const int64_t at[3] = {i / in[2] / in[1], i / in[2] % in[1], i % in[2]};
+            for (int64_t oc = 0; oc < group_out; oc++) {
+                const int64_t first = (ic / group_in * group_out + oc) * voxels;
+                scatter(c, at, out, *x, w + (ic * group_out + oc) * filter, y + first,
+                        magnitude + first, taps + first);
+            }
+        }
+}

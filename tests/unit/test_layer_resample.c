@@ -74,3 +74,188 @@ Test(layer_resample, adaptive_pooling_refuses_no_size) {
     cr_assert_not_null(strstr(err.message, "output_size=0 along H"));
     vox_network_free(network);
 }
+
+typedef struct transpose_case {
+    vox_conv_transpose3d conv;
+    ref_transpose ref;
+    int64_t in[4], out[3];
+} transpose_case;
+
+static transpose_case random_transpose(dice *d) {
+    transpose_case k;
+    vox_conv_transpose3d *c = &k.conv;
+    vox_conv_transpose3d_defaults(c);
+    random_shape(d, k.in);
+    c->groups = dice_between(d, 0, 2) ? 1 : dice_between(d, 2, 3);
+    c->in_channels = k.in[0] *= c->groups;
+    c->out_channels = c->groups * dice_between(d, 1, 19);
+    const bool common = dice_between(d, 0, 2) == 0;
+    for (int i = 0; i < 3; i++) {
+        c->kernel_size[i] = common ? dice_between(d, 2, 4) : dice_between(d, 1, 5);
+        c->stride[i] = common ? 2 : dice_between(d, 1, 4);
+        c->dilation[i] = common ? 1 : dice_between(d, 1, 4);
+        c->output_padding[i] = dice_between(d, 0, vox_max(c->stride[i], c->dilation[i]) - 1);
+        c->padding_before[i] = dice_between(d, 0, 3);
+        c->padding_after[i] = dice_between(d, 0, 3);
+        k.ref.kernel[i] = c->kernel_size[i];
+        k.ref.stride[i] = c->stride[i];
+        k.ref.dilation[i] = c->dilation[i];
+        k.ref.output_padding[i] = c->output_padding[i];
+        k.ref.before[i] = c->padding_before[i];
+        k.ref.after[i] = c->padding_after[i];
+        while ((k.in[1 + i] - 1) * c->stride[i] - c->padding_before[i] - c->padding_after[i] +
+                   c->dilation[i] * (c->kernel_size[i] - 1) + c->output_padding[i] <
+               0)
+            k.in[1 + i]++;
+    }
+    k.ref.in_channels = c->in_channels;
+    k.ref.out_channels = c->out_channels;
+    k.ref.groups = c->groups;
+    ref_transpose_size(&k.ref, k.in + 1, k.out);
+    return k;
+}
+
+/* Promise 1's bound, where n is the number of products in an output's own sum and the bias. */
+Test(layer_resample, transposed_convolution_equals_reference) {
+    for (uint64_t seed = 0; seed < 120; seed++) {
+        dice d = dice_new(seed);
+        const transpose_case k = random_transpose(&d);
+        const int64_t filter = product(k.conv.kernel_size, 3);
+        float *x = random_values(&d, product(k.in, 4));
+        float *w = random_values(&d, k.in[0] * (k.conv.out_channels / k.conv.groups) * filter);
+        float *b = dice_between(&d, 0, 1) ? random_values(&d, k.conv.out_channels) : NULL;
+        vox_network *network = vox_network_new(NULL);
+        vox_error err = {0};
+        cr_assert_eq(vox_network_conv_transpose3d(network, &k.conv, w, b, &err), VOX_OK, "%s",
+                     err.message);
+        int64_t out[4];
+        float *y = run_every_way(network, k.in, x, out);
+        cr_assert_eq(out[0], k.conv.out_channels);
+        cr_assert_arr_eq(out + 1, k.out, sizeof k.out);
+        const int64_t n = product(out, 4);
+        double *expected = malloc((size_t)n * sizeof *expected);
+        double *magnitude = malloc((size_t)n * sizeof *magnitude);
+        int64_t *taps = malloc((size_t)n * sizeof *taps);
+        ref_transpose3d(&k.ref, k.in + 1, x, w, b, expected, magnitude, taps);
+        for (int64_t i = 0; i < n; i++) {
+            const double m = (double)(taps[i] + 1) * 0x1p-24, bound = m / (1 - m) * magnitude[i];
+            cr_assert(fabs(y[i] - expected[i]) <= bound, "seed %d, value %d: %a, not %a", (int)seed,
+                      (int)i, (double)y[i], expected[i]);
+        }
+        vox_network_free(network);
+        free(x);
+        free(w);
+        free(b);
+        free(y);
+        free(expected);
+        free(magnitude);
+        free(taps);
+    }
+}
+
+/* The adjoint of a convolution: <conv(x), y> = <x, transposed(y)>. With whole numbers below 2^24
+ * both sums are exact. torch documents the layer so. */
+Test(layer_resample, transposed_convolution_is_the_adjoint) {
+    enum { IN = 3, OUT = 4, N = 9, K = 3 };
+    const int64_t in[5] = {1, IN, N, N, N};
+    int64_t small[4];
+    dice d = dice_new(5);
+    static float x[IN * N * N * N], w[OUT * IN * K * K * K], ax[OUT * N * N * N],
+        aty[IN * N * N * N], y[OUT * N * N * N];
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+        x[i] = (float)dice_between(&d, -3, 3);
+    for (size_t i = 0; i < sizeof w / sizeof *w; i++)
+        w[i] = (float)dice_between(&d, -3, 3);
+    vox_conv3d c;
+    vox_conv3d_defaults(&c);
+    c.in_channels = IN;
+    c.out_channels = OUT;
+    vox_conv_transpose3d t;
+    vox_conv_transpose3d_defaults(&t);
+    t.in_channels = OUT;
+    t.out_channels = IN;
+    for (int i = 0; i < 3; i++) {
+        c.kernel_size[i] = t.kernel_size[i] = K;
+        c.stride[i] = t.stride[i] = 2;
+        c.padding_before[i] = c.padding_after[i] = 1;
+        t.padding_before[i] = t.padding_after[i] = 1;
+    }
+    vox_network *a = vox_network_new(NULL), *at = vox_network_new(NULL);
+    cr_assert_eq(vox_network_conv3d(a, &c, w, NULL, NULL), VOX_OK);
+    cr_assert_eq(vox_network_conv_transpose3d(at, &t, w, NULL, NULL), VOX_OK);
+    cr_assert_eq(vox_network_shape(a, in + 1, small, NULL), VOX_OK);
+    const int64_t middle[5] = {1, small[0], small[1], small[2], small[3]};
+    for (int64_t i = 0; i < product(small, 4); i++)
+        y[i] = (float)dice_between(&d, -3, 3);
+    cr_assert_eq(vox_network_run(a, x, in, ax, 2, NULL), VOX_OK);
+    cr_assert_eq(vox_network_run(at, y, middle, aty, 2, NULL), VOX_OK);
+    double left = 0, right = 0;
+    for (int64_t i = 0; i < product(small, 4); i++)
+        left += (double)ax[i] * y[i];
+    for (int64_t i = 0; i < product(in, 5); i++)
+        right += (double)x[i] * aty[i];
+    cr_assert_float_eq(left, right, 0);
+    vox_network_free(a);
+    vox_network_free(at);
+}
+
+/* Kernel 2, stride 2: outputs 0 and 1 lie a quarter voxel before and behind input 0. */
+Test(layer_resample, transposed_convolution_lies_between) {
+    vox_conv_transpose3d c;
+    vox_conv_transpose3d_defaults(&c);
+    const float w[2] = {1, 1};
+    double stride[3], origin[3];
+    c.kernel_size[2] = c.stride[2] = 2;
+    vox_network *network = vox_network_new(NULL);
+    cr_assert_eq(vox_network_conv_transpose3d(network, &c, w, NULL, NULL), VOX_OK);
+    cr_assert_eq(vox_network_geometry(network, (int64_t[]){1, 3, 3, 3}, stride, origin, NULL),
+                 VOX_OK);
+    cr_assert_float_eq(stride[2], 0.5, 0);
+    cr_assert_float_eq(origin[2], -0.25, 0);
+    cr_assert_float_eq(stride[0], 1, 0);
+    cr_assert_float_eq(origin[0], 0, 0);
+    vox_network_free(network);
+}
+
+/* What torch.nn.ConvTranspose3d refuses, and weights that are not finite. */
+Test(layer_resample, transposed_convolution_refuses) {
+    const struct {
+        vox_conv_transpose3d c;
+        const char *words;
+    } bad[] = {
+        {{.in_channels = 3, .out_channels = 4, .groups = 2}, "groups=2"},
+        {{.stride = {0, 1, 1}}, "stride=0 along D"},
+        {{.kernel_size = {1, -1, 1}}, "kernel_size=-1 along H"},
+        {{.padding_after = {0, 0, -2}}, "padding=-2 along W"},
+        {{.output_padding = {0, 1, 0}}, "output_padding=1 along H"},
+    };
+    const float w[64] = {0}, infinite = INFINITY;
+    vox_error err = {0};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        vox_conv_transpose3d c = bad[i].c;
+        if (c.groups == 0)
+            c.in_channels = c.out_channels = c.groups = 1;
+        for (int a = 0; a < 3; a++) {
+            c.kernel_size[a] = c.kernel_size[a] ? c.kernel_size[a] : 1;
+            c.stride[a] = c.stride[a] || i == 1 ? c.stride[a] : 1;
+            c.dilation[a] = 1;
+        }
+        vox_network *network = vox_network_new(NULL);
+        cr_assert_eq(vox_network_conv_transpose3d(network, &c, w, NULL, &err), VOX_ERR_USAGE);
+        cr_assert_not_null(strstr(err.message, bad[i].words), "%s", err.message);
+        vox_network_free(network);
+    }
+    vox_conv_transpose3d c;
+    int64_t out[4];
+    vox_conv_transpose3d_defaults(&c);
+    vox_network *network = vox_network_new(NULL);
+    cr_assert_eq(vox_network_conv_transpose3d(network, &c, &infinite, NULL, &err),
+                 VOX_ERR_UNSUPPORTED);
+    c.padding_before[1] = 3;
+    cr_assert_eq(vox_network_conv_transpose3d(network, &c, w, NULL, &err), VOX_OK);
+    cr_assert_eq(vox_network_shape(network, (int64_t[]){1, 9, 3, 9}, out, &err), VOX_ERR_USAGE);
+    cr_assert_not_null(strstr(err.message, "padding=3 and 0 along H"));
+    cr_assert_eq(vox_network_shape(network, (int64_t[]){2, 9, 9, 9}, out, &err), VOX_ERR_USAGE);
+    cr_assert_not_null(strstr(err.message, "in_channels=1"));
+    vox_network_free(network);
+}

@@ -192,6 +192,35 @@ typedef struct vox_pool3d {
 /* kernel_size 2, stride 2, no padding, dilation 1, floor, count_include_pad. */
 void vox_pool3d_defaults(vox_pool3d *p);
 
+typedef enum vox_resize_mode { VOX_RESIZE_NEAREST, VOX_RESIZE_LINEAR } vox_resize_mode;
+/* Which input coordinate x an output index o stands for, by the names of ONNX's Resize; s is the
+ * scale, out/in where sizes are given. */
+typedef enum vox_resize_coordinates {
+    VOX_RESIZE_HALF_PIXEL,         /* (o + 0.5)/s - 0.5: torch's align_corners=False, and
+                                      nearest-exact */
+    VOX_RESIZE_ASYMMETRIC,         /* o/s: torch's nearest */
+    VOX_RESIZE_ALIGN_CORNERS,      /* o*(in - 1)/(out - 1): torch's align_corners=True */
+    VOX_RESIZE_PYTORCH_HALF_PIXEL, /* as the first, but 0 where out is 1 */
+} vox_resize_coordinates;
+/* Which voxel is nearest to a coordinate. */
+typedef enum vox_resize_nearest {
+    VOX_RESIZE_ROUND_PREFER_FLOOR,
+    VOX_RESIZE_ROUND_PREFER_CEIL, /* torch's nearest-exact, with half pixels */
+    VOX_RESIZE_FLOOR,             /* torch's nearest, asymmetric */
+    VOX_RESIZE_CEIL,
+} vox_resize_nearest;
+/* torch.nn.functional.interpolate and ONNX's Resize. */
+typedef struct vox_resize {
+    vox_resize_mode mode;
+    int64_t size[3]; /* of the output; 0: floor(in*scale) */
+    double scale[3]; /* out/in; where there is a size it is not looked at, as torch does with
+                        recompute_scale_factor=True */
+    vox_resize_coordinates coordinates;
+    vox_resize_nearest nearest; /* VOX_RESIZE_NEAREST only */
+} vox_resize;
+/* Nearest, scale 1, asymmetric, floor: torch's default. */
+void vox_resize_defaults(vox_resize *r);
+
 /* A network of layers over one input. A layer takes the current value, and its result becomes the
  * current value: layers that are added one after the other are a chain. Another graph comes from
  * going back to an earlier value (vox_network_select) and from layers that join several. The
@@ -248,6 +277,10 @@ vox_status vox_network_pool3d(vox_network *n, const vox_pool3d *pool, vox_error 
  * inputs floor(o*in/size) to ceil((o+1)*in/size) - 1. size 1, 1, 1 is global pooling. */
 vox_status vox_network_adaptive_pool3d(vox_network *n, bool average, const int64_t size[3],
                                        vox_error *err);
+/* Adds torch.nn.functional.interpolate or ONNX's Resize; beyond the first and the last voxel their
+ * values stay. Linear: a*(1-t) + b*t along D, then H, then W, t rounded to float32 from double.
+ * Nearest: coordinates are float32, as in torch, so that it is the same voxel. */
+vox_status vox_network_resize3d(vox_network *n, const vox_resize *r, vox_error *err);
 
 typedef enum vox_join { VOX_JOIN_ADD, VOX_JOIN_SUB, VOX_JOIN_MUL, VOX_JOIN_DIV } vox_join;
 /* Adds `value a` op `value b`, elementwise. An extent of 1 in one of them (of C, or of D, H and W

@@ -130,4 +130,12 @@ void ref_transpose_size(const ref_transpose *c, const int64_t in[3], int64_t out
 void ref_transpose3d(const ref_transpose *c, const int64_t in[3], const float *x, const float *w,
                      const float *b, double *y, double *magnitude, int64_t *taps);
 
+/* ONNX's Resize (https://onnx.ai/onnx/operators/onnx__Resize.html) over x [channels, in]: linear
+ * where `nearest` is NULL, or with the rounding that nearest() does. coordinate(o, in, out, scale)
+ * is the coordinate transformation. */
+void ref_resize3d(double (*coordinate)(double o, double in, double out, double scale),
+                  double (*nearest)(double x), int64_t channels, const int64_t in[3],
+                  const int64_t out[3], const double scale[3], const float *x, double *y,
+                  double *magnitude);
+
 #endif

@@ -81,3 +81,42 @@ void ref_transpose3d(const ref_transpose *c, const int64_t in[3], const float *x
             }
         }
 }
+
+/* The value of x [in] at a coordinate between voxels, or outside: beyond the ends it stays. Adds
+ * the sizes of what it is made of to *magnitude. */
+static double linear_at(const int64_t in[3], const float *x, const double at[3],
+                        double *magnitude) {
+    double sum = 0.0;
+    for (int corner = 0; corner < 8; corner++) {
+        int64_t index = 0;
+        double share = 1.0;
+        for (int a = 0; a < 3; a++) {
+            const double low = floor(at[a]);
+            const int high = corner >> a & 1;
+            const double i = fmin(fmax(low + high, 0.0), (double)(in[a] - 1));
+            share *= high ? at[a] - low : 1.0 - (at[a] - low);
+            index = index * in[a] + (int64_t)i;
+        }
+        sum += share * x[index];
+        *magnitude += share * fabs((double)x[index]);
+    }
+    return sum;
+}
+
+void ref_resize3d(double (*coordinate)(double o, double in, double out, double scale),
+                  double (*nearest)(double x), int64_t channels, const int64_t in[3],
+                  const int64_t out[3], const double scale[3], const float *x, double *y,
+                  double *magnitude) {
+    const int64_t voxels = out[0] * out[1] * out[2];
+    for (int64_t i = 0; i < channels * voxels; i++) {
+        const int64_t index[3] = {i / out[2] / out[1] % out[0], i / out[2] % out[1], i % out[2]};
+        double at[3];
+        for (int a = 0; a < 3; a++) {
+            at[a] = coordinate((double)index[a], (double)in[a], (double)out[a], scale[a]);
+            if (nearest)
+                at[a] = nearest(at[a]);
+        }
+        magnitude[i] = 0.0;
+        y[i] = linear_at(in, x + i / voxels * in[0] * in[1] * in[2], at, &magnitude[i]);
+    }
+}

@@ -117,7 +117,7 @@ static transpose_case random_transpose(dice *d) {
 
 /* Promise 1's bound, where n is the number of products in an output's own sum and the bias. */
 Test(layer_resample, transposed_convolution_equals_reference) {
-    for (uint64_t seed = 0; seed < 120; seed++) {
+    for (uint64_t seed = 0; seed < 80; seed++) {
         dice d = dice_new(seed);
         const transpose_case k = random_transpose(&d);
         const int64_t filter = product(k.conv.kernel_size, 3);
@@ -257,5 +257,169 @@ Test(layer_resample, transposed_convolution_refuses) {
     cr_assert_not_null(strstr(err.message, "padding=3 and 0 along H"));
     cr_assert_eq(vox_network_shape(network, (int64_t[]){2, 9, 9, 9}, out, &err), VOX_ERR_USAGE);
     cr_assert_not_null(strstr(err.message, "in_channels=1"));
+    vox_network_free(network);
+}
+
+/* ONNX's coordinate transformations, in its words: length_original and length_resized. */
+static double on_half_pixel(double o, double in, double out, double scale) {
+    (void)in, (void)out;
+    return (o + 0.5) / scale - 0.5;
+}
+static double on_asymmetric(double o, double in, double out, double scale) {
+    (void)in, (void)out;
+    return o / scale;
+}
+static double on_align_corners(double o, double in, double out, double scale) {
+    (void)scale;
+    return out == 1 ? 0 : o * (in - 1) / (out - 1);
+}
+static double on_pytorch_half_pixel(double o, double in, double out, double scale) {
+    return out > 1 ? on_half_pixel(o, in, out, scale) : 0;
+}
+static double prefer_floor(double x) {
+    return x - floor(x) > 0.5 ? floor(x) + 1 : floor(x);
+}
+static double prefer_ceil(double x) {
+    return x - floor(x) >= 0.5 ? floor(x) + 1 : floor(x);
+}
+
+typedef double coordinate_function(double o, double in, double out, double scale);
+static coordinate_function *const coordinates[] = {
+    [VOX_RESIZE_HALF_PIXEL] = on_half_pixel,
+    [VOX_RESIZE_ASYMMETRIC] = on_asymmetric,
+    [VOX_RESIZE_ALIGN_CORNERS] = on_align_corners,
+    [VOX_RESIZE_PYTORCH_HALF_PIXEL] = on_pytorch_half_pixel,
+};
+static double (*const roundings[])(double x) = {
+    [VOX_RESIZE_ROUND_PREFER_FLOOR] = prefer_floor,
+    [VOX_RESIZE_ROUND_PREFER_CEIL] = prefer_ceil,
+    [VOX_RESIZE_FLOOR] = floor,
+    [VOX_RESIZE_CEIL] = ceil,
+};
+
+/* Linear: the share, the product and the sum are rounded along each axis: gamma_9 of the sizes of
+ * what a value is made of; the coordinates are good to 2^-44 of a voxel, which are at most 64 from
+ * 0, and neighbours at most 2 apart. Nearest is exact where scales are powers of two, so that
+ * coordinates are; where the nearest voxel hangs on the rounding of a coordinate, torch is the
+ * judge (`make oracle`). */
+Test(layer_resample, resizing_equals_reference) {
+    for (uint64_t seed = 0; seed < 90; seed++) {
+        dice d = dice_new(seed);
+        int64_t in[4], out[4], size[3];
+        vox_resize r;
+        random_shape(&d, in);
+        vox_resize_defaults(&r);
+        r.mode = dice_between(&d, 0, 1) ? VOX_RESIZE_LINEAR : VOX_RESIZE_NEAREST;
+        const bool linear = r.mode == VOX_RESIZE_LINEAR;
+        r.coordinates = (vox_resize_coordinates)dice_between(&d, 0, linear ? 3 : 1);
+        r.nearest = (vox_resize_nearest)dice_between(&d, 0, 3);
+        double scale[3];
+        for (int i = 0; i < 3; i++) {
+            static const double power[] = {0.5, 1, 2, 4};
+            const int64_t n = in[1 + i];
+            if (linear && dice_between(&d, 0, 1)) {
+                r.size[i] = size[i] = dice_between(&d, 1, 3 * n);
+                scale[i] = (double)size[i] / (double)n;
+            } else {
+                scale[i] = linear ? (double)dice_between(&d, 3, 30) / 10
+                                  : power[dice_between(&d, n > 1 ? 0 : 1, 3)];
+                while (floor((double)n * scale[i]) < 1)
+                    scale[i] += 1;
+                r.scale[i] = scale[i];
+                size[i] = (int64_t)floor((double)n * scale[i]);
+            }
+        }
+        float *x = random_values(&d, product(in, 4));
+        vox_network *network = vox_network_new(NULL);
+        cr_assert_eq(vox_network_resize3d(network, &r, NULL), VOX_OK);
+        float *y = run_every_way(network, in, x, out);
+        cr_assert_arr_eq(out + 1, size, sizeof size);
+        const int64_t n = product(out, 4);
+        double *expected = malloc((size_t)n * sizeof *expected);
+        double *magnitude = malloc((size_t)n * sizeof *magnitude);
+        ref_resize3d(coordinates[r.coordinates], linear ? NULL : roundings[r.nearest], in[0],
+                     in + 1, size, scale, x, expected, magnitude);
+        const double u = 0x1p-24, gamma = 9 * u / (1 - 9 * u);
+        for (int64_t i = 0; i < n; i++)
+            cr_assert(
+                fabs(y[i] - expected[i]) <= (linear ? gamma * magnitude[i] + 3 * 2 * 0x1p-44 : 0),
+                "seed %d, value %d: %a, not %a", (int)seed, (int)i, (double)y[i], expected[i]);
+        vox_network_free(network);
+        free(x);
+        free(y);
+        free(expected);
+        free(magnitude);
+    }
+}
+
+/* A voxel that has no share in a value is not asked: infinity is no NaN next to it. */
+Test(layer_resample, resizing_keeps_infinity_where_it_is) {
+    const int64_t in[4] = {1, 1, 1, 3};
+    int64_t out[4];
+    const float x[3] = {1, INFINITY, 2};
+    vox_resize r;
+    vox_resize_defaults(&r);
+    r.mode = VOX_RESIZE_LINEAR;
+    r.coordinates = VOX_RESIZE_ALIGN_CORNERS;
+    r.size[2] = 5; /* at 0, 0.5, 1, 1.5, 2 */
+    vox_network *network = vox_network_new(NULL);
+    cr_assert_eq(vox_network_resize3d(network, &r, NULL), VOX_OK);
+    float *y = run_every_way(network, in, x, out);
+    const float expected[5] = {1, INFINITY, INFINITY, INFINITY, 2};
+    cr_assert_arr_eq(y, expected, sizeof expected);
+    vox_network_free(network);
+    free(y);
+}
+
+/* Outputs o that show voxel i under torch's nearest with scale 2 are 2i and 2i+1: their middle lies
+ * on the voxel, x = (o - 0.5)/2. The others as their coordinates say. */
+Test(layer_resample, resizing_lies_where_its_coordinates_say) {
+    const struct {
+        vox_resize_mode mode;
+        vox_resize_coordinates coordinates;
+        double stride, origin;
+    } cases[] = {
+        {VOX_RESIZE_NEAREST, VOX_RESIZE_ASYMMETRIC, 0.5, -0.25},
+        {VOX_RESIZE_LINEAR, VOX_RESIZE_ASYMMETRIC, 0.5, 0},
+        {VOX_RESIZE_LINEAR, VOX_RESIZE_HALF_PIXEL, 0.5, -0.25},
+        {VOX_RESIZE_LINEAR, VOX_RESIZE_ALIGN_CORNERS, 4.0 / 9, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vox_resize r;
+        double stride[3], origin[3];
+        vox_resize_defaults(&r);
+        r.mode = cases[i].mode;
+        r.coordinates = cases[i].coordinates;
+        r.scale[1] = 2;
+        vox_network *network = vox_network_new(NULL);
+        cr_assert_eq(vox_network_resize3d(network, &r, NULL), VOX_OK);
+        cr_assert_eq(vox_network_geometry(network, (int64_t[]){1, 5, 5, 5}, stride, origin, NULL),
+                     VOX_OK);
+        cr_assert_float_eq(stride[1], cases[i].stride, 0);
+        cr_assert_float_eq(origin[1], cases[i].origin, 0);
+        cr_assert_float_eq(stride[0], 1, 0);
+        vox_network_free(network);
+    }
+}
+
+Test(layer_resample, resizing_refuses_no_size) {
+    vox_network *network = vox_network_new(NULL);
+    vox_error err = {0};
+    int64_t out[4];
+    vox_resize r;
+    vox_resize_defaults(&r);
+    r.size[1] = -1;
+    cr_assert_eq(vox_network_resize3d(network, &r, &err), VOX_ERR_USAGE);
+    cr_assert_not_null(strstr(err.message, "size=-1 along H"));
+    r.size[1] = 0;
+    r.scale[1] = 0;
+    cr_assert_eq(vox_network_resize3d(network, &r, &err), VOX_ERR_USAGE);
+    cr_assert_not_null(strstr(err.message, "scale=0 along H"));
+    r.scale[1] = 0.25;
+    cr_assert_eq(vox_network_resize3d(network, &r, &err), VOX_OK);
+    cr_assert_eq(vox_network_shape(network, (int64_t[]){1, 3, 3, 3}, out, &err), VOX_ERR_USAGE);
+    cr_assert_not_null(strstr(err.message, "scale=0.25 along H"));
+    r.coordinates = (vox_resize_coordinates)9;
+    cr_assert_eq(vox_network_resize3d(network, &r, &err), VOX_ERR_USAGE);
     vox_network_free(network);
 }

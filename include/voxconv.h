@@ -281,6 +281,11 @@ vox_status vox_network_adaptive_pool3d(vox_network *n, bool average, const int64
  * values stay. Linear: a*(1-t) + b*t along D, then H, then W, t rounded to float32 from double.
  * Nearest: coordinates are float32, as in torch, so that it is the same voxel. */
 vox_status vox_network_resize3d(vox_network *n, const vox_resize *r, vox_error *err);
+/* Adds torch.nn.PixelShuffle for three axes: (C*r0*r1*r2, D, H, W) to (C, D*r0, H*r1, W*r2). Where
+ * `crd`, channel ((c*r0 + i)*r1 + j)*r2 + k is voxel (i, j, k) of output channel c (torch's order,
+ * ONNX's CRD); else channel ((i*r1 + j)*r2 + k)*C + c (ONNX's DCR). */
+vox_status vox_network_pixel_shuffle3d(vox_network *n, const int64_t factor[3], bool crd,
+                                       vox_error *err);
 
 typedef enum vox_join { VOX_JOIN_ADD, VOX_JOIN_SUB, VOX_JOIN_MUL, VOX_JOIN_DIV } vox_join;
 /* Adds `value a` op `value b`, elementwise. An extent of 1 in one of them (of C, or of D, H and W

@@ -423,3 +423,56 @@ Test(layer_resample, resizing_refuses_no_size) {
     cr_assert_eq(vox_network_resize3d(network, &r, &err), VOX_ERR_USAGE);
     vox_network_free(network);
 }
+
+/* torch's documentation: (C*r0*r1*r2, D, H, W) viewed as (C, r0, r1, r2, D, H, W), its axes taken
+ * in the order C, D, r0, H, r1, W, r2. ONNX's DCR begins with (r0, r1, r2, C, ...). */
+Test(layer_resample, pixel_shuffling_is_its_definition) {
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        dice d = dice_new(seed);
+        int64_t in[4], out[4], n[3];
+        random_shape(&d, in);
+        for (int i = 0; i < 3; i++)
+            n[i] = dice_between(&d, 1, 3);
+        const int64_t channels = in[0];
+        const bool crd = dice_between(&d, 0, 1);
+        in[0] *= product(n, 3);
+        float *x = random_values(&d, product(in, 4));
+        vox_network *network = vox_network_new(NULL);
+        cr_assert_eq(vox_network_pixel_shuffle3d(network, n, crd, NULL), VOX_OK);
+        float *y = run_every_way(network, in, x, out);
+        cr_assert_eq(out[0], channels);
+        const float *v = y;
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t z = 0; z < in[1] * n[0]; z++)
+                for (int64_t r = 0; r < in[2] * n[1]; r++)
+                    for (int64_t i = 0; i < in[3] * n[2]; i++) {
+                        const int64_t a = z % n[0], b = r % n[1], e = i % n[2];
+                        const int64_t from = crd ? ((c * n[0] + a) * n[1] + b) * n[2] + e
+                                                 : ((a * n[1] + b) * n[2] + e) * channels + c;
+                        cr_assert_eq(
+                            *v++,
+                            x[((from * in[1] + z / n[0]) * in[2] + r / n[1]) * in[3] + i / n[2]]);
+                    }
+        vox_network_free(network);
+        free(x);
+        free(y);
+    }
+}
+
+Test(layer_resample, pixel_shuffling_refuses_what_does_not_divide) {
+    vox_network *network = vox_network_new(NULL);
+    vox_error err = {0};
+    int64_t out[4];
+    double stride[3], origin[3];
+    cr_assert_eq(vox_network_pixel_shuffle3d(network, (int64_t[]){1, 0, 1}, true, &err),
+                 VOX_ERR_USAGE);
+    cr_assert_not_null(strstr(err.message, "upscale_factor=0 along H"));
+    cr_assert_eq(vox_network_pixel_shuffle3d(network, (int64_t[]){1, 2, 2}, true, &err), VOX_OK);
+    cr_assert_eq(vox_network_shape(network, (int64_t[]){6, 3, 3, 3}, out, &err), VOX_ERR_USAGE);
+    cr_assert_not_null(strstr(err.message, "6 channels are no multiple of 4"));
+    cr_assert_eq(vox_network_geometry(network, (int64_t[]){4, 3, 3, 3}, stride, origin, NULL),
+                 VOX_OK);
+    cr_assert_float_eq(stride[1], 0.5, 0);
+    cr_assert_float_eq(origin[1], -0.25, 0); /* a quarter before and a quarter behind */
+    vox_network_free(network);
+}

@@ -322,7 +322,8 @@ static vox_status add_pool(context *c, bool average) {
     if (!status)
         status = get_triple(c, "stride", p.stride);
     if (!status)
-        status = get_triple(c, "padding", p.padding);
+        status = get_triple(c, "padding", p.padding_before);
+    memcpy(p.padding_after, p.padding_before, sizeof p.padding_after);
     if (!status && !average)
         status = get_triple(c, "dilation", p.dilation);
     if (!status)

@@ -141,6 +141,19 @@ static vox_status get_bool(const context *c, const char *key, bool *value) {
                : bad_value(c, key, text, "true or false");
 }
 
+/* What the value before must have as many channels as, where the line says so. */
+static vox_status check_channels(const context *c, const char *key) {
+    int64_t channels = c->shape[0];
+    vox_status status = get_integer(c, key, &channels);
+    if (!status && channels != c->shape[0])
+        return vox_fail(c->err, VOX_ERR_WEIGHTS,
+                        "%s:%d: %s: %s=%lld: the value before has %lld "
+                        "channels",
+                        c->model->path, c->line->number, c->line->kind->name, key,
+                        (long long)channels, (long long)c->shape[0]);
+    return status;
+}
+
 /* ---- Weights ---- */
 
 /* NAME.leaf of the weights file, of that shape; rank 5 or 2 or 1. */
@@ -223,7 +236,9 @@ static vox_status add_conv3d(context *c) {
     vox_conv3d_defaults(&conv);
     conv.in_channels = c->shape[0];
     conv.out_channels = 0;
-    vox_status status = get_integer(c, "out_channels", &conv.out_channels);
+    vox_status status = check_channels(c, "in_channels");
+    if (!status)
+        status = get_integer(c, "out_channels", &conv.out_channels);
     if (!status)
         status = get_integer(c, "groups", &conv.groups);
     if (!status)
@@ -263,7 +278,9 @@ static vox_status add_batchnorm3d(context *c) {
     const int64_t channels = c->shape[0];
     double eps = 1e-5;
     bool affine = true;
-    vox_status status = get_real(c, "eps", &eps);
+    vox_status status = check_channels(c, "num_features");
+    if (!status)
+        status = get_real(c, "eps", &eps);
     if (!status)
         status = get_bool(c, "affine", &affine);
     for (int i = 0; i < (affine ? 4 : 2) && !status; i++) {
@@ -458,6 +475,15 @@ static bool key_known(const kind *k, const char *word) {
     return false;
 }
 
+/* Whether an earlier word has the same key. */
+static bool key_repeated(const line *l, int i) {
+    const size_t length = strcspn(l->word[i], "=") + 1;
+    for (int k = 0; k < i; k++)
+        if (!strncmp(l->word[k], l->word[i], length))
+            return true;
+    return false;
+}
+
 static vox_status check_line(const vox_model *m, const line *l, const char *first, vox_error *err) {
     if (!l->kind)
         return vox_fail(err, VOX_ERR_UNSUPPORTED, "%s:%d: %.60s: no such layer", m->path, l->number,
@@ -469,6 +495,9 @@ static vox_status check_line(const vox_model *m, const line *l, const char *firs
         keys += key;
         if (key && !key_known(l->kind, l->word[i]))
             return vox_fail(err, VOX_ERR_WEIGHTS, "%s:%d: %s: %.60s: no such parameter", m->path,
+                            l->number, l->kind->name, l->word[i]);
+        if (key && key_repeated(l, i))
+            return vox_fail(err, VOX_ERR_WEIGHTS, "%s:%d: %s: %.60s: given twice", m->path,
                             l->number, l->kind->name, l->word[i]);
         if (!key && keys > 0)
             return vox_fail(err, VOX_ERR_WEIGHTS, "%s:%d: %s: %.60s: names stand before KEY=VALUE",
@@ -514,8 +543,13 @@ static vox_status read_lines(vox_model *m, content *t, vox_error *err) {
         memcpy(t->text, bytes, (size_t)count);
     free(bytes);
     int lines = 1;
-    for (int64_t i = 0; t->text && i < count; i++)
-        lines += t->text[i] == '\n';
+    for (int64_t i = 0; t->text && i < count; i++) {
+        const unsigned char byte = (unsigned char)t->text[i];
+        if (byte < ' ' && (byte == 0 || !strchr("\t\r\n", byte)))
+            return vox_fail(err, VOX_ERR_WEIGHTS, "%s: byte %d in line %d: no text network",
+                            m->path, byte, lines);
+        lines += byte == '\n';
+    }
     t->lines = t->text ? vox_alloc(lines, sizeof *t->lines, "model", err) : NULL;
     if (!t->lines)
         return VOX_ERR_RESOURCE;
@@ -580,11 +614,23 @@ static vox_status text_open(vox_model *m, const vox_model_options *o, vox_error 
         status = read_input(m, t, err);
     if (status)
         return status;
+    if (o->axes_whd)
+        return vox_fail(err, VOX_ERR_USAGE,
+                        "%s: a text network's axes are D, H, W: no other order can be chosen",
+                        m->path);
     if (!o->weights && !o->init)
         return vox_fail(err, VOX_ERR_USAGE,
                         "%s: a text network has no weights: --weights FILE or --init is missing",
                         m->path);
     return o->weights ? open_weights(t, o->weights, err) : VOX_OK;
+}
+
+/* A layer on its own knows neither file nor line. */
+static vox_status say_where(const context *c, const vox_error *local, vox_error *err) {
+    if (local->status != VOX_ERR_USAGE)
+        return vox_fail(err, local->status, "%s", local->message);
+    return vox_fail(err, VOX_ERR_WEIGHTS, "%s:%d: %s", c->model->path, c->line->number,
+                    local->message);
 }
 
 static vox_status text_build(const vox_model *m, const int64_t in[4], vox_network *n,
@@ -597,13 +643,14 @@ static vox_status text_build(const vox_model *m, const int64_t in[4], vox_networ
     c.saved = vox_alloc(t->count, sizeof *c.saved, "model", err);
     if (!c.saved)
         return VOX_ERR_RESOURCE;
+    memcpy(c.shape, in, sizeof c.shape);
     for (int i = 0; i < t->count && !local.status; i++) {
         c.line = &t->lines[i];
-        if (vox_network_shape(n, in, c.shape, &local) || c.line->kind->add(&c))
-            break;
+        if (!c.line->kind->add(&c))
+            vox_network_shape(n, in, c.shape, &local);
     }
     free(c.saved);
-    return local.status ? vox_fail(err, local.status, "%s", local.message) : VOX_OK;
+    return local.status ? say_where(&c, &local, err) : VOX_OK;
 }
 
 const vox_model_format vox_model_text = {

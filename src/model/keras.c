@@ -6,6 +6,8 @@
  */
 #include "model/keras.h"
 
+#include "weights/weights.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +52,8 @@ static vox_status triple(const context *c, const char *key, const int64_t standa
         const json_t *item = json_is_array(j) ? json_array_get(j, (size_t)model_axis(c, i)) : j;
         value[i] = json_integer_value(item);
         if (!json_is_integer(item) || value[i] < 1 || value[i] > 1 << 20)
-            return vox_fail(c->err, VOX_ERR_WEIGHTS, "%s: layer '%.100s': %s: must be 1 or more",
-                            c->model->path, c->name, key);
+            return vox_fail(c->err, VOX_ERR_WEIGHTS, "%s: layer '%.100s': %s: must be 1 to %d",
+                            c->model->path, c->name, key, 1 << 20);
     }
     return VOX_OK;
 }
@@ -102,11 +104,10 @@ static const vox_keras_weight *weight(const context *c, const char *leaf, int ra
         fits = w->shape[i] == shape[i];
     if (fits)
         return w;
-    vox_fail(c->err, VOX_ERR_WEIGHTS,
-             "%s: weight %.100s: %lld values in %d dimensions: not the shape that layer '%.100s' "
-             "needs (%lld first, %lld last)",
-             c->model->path, w->name, (long long)w->count, w->rank, c->name, (long long)shape[0],
-             (long long)shape[rank - 1]);
+    char has[VOX_SHAPE_TEXT], needs[VOX_SHAPE_TEXT];
+    vox_fail(c->err, VOX_ERR_WEIGHTS, "%s: weight %.100s has shape %s: layer '%.100s' needs %s",
+             c->model->path, w->name, vox_shape_text(w->rank, w->shape, has), c->name,
+             vox_shape_text(rank, shape, needs));
     return NULL;
 }
 
@@ -358,9 +359,30 @@ static vox_status check_input(const vox_keras_model *k, const json_t *config, in
                         "%s: batch_input_shape: %d dimensions: a volume with its channels has 5",
                         k->path, (int)json_array_size(shape));
     *channels = json_integer_value(json_array_get(shape, 4));
-    for (int i = 0; i < 3; i++)
+    bool negative = *channels < 0;
+    for (int i = 0; i < 3; i++) {
         size[i] =
             json_integer_value(json_array_get(shape, (size_t)(1 + (k->axes_whd ? 2 - i : i))));
+        negative = negative || size[i] < 0;
+    }
+    return negative
+               ? vox_fail(err, VOX_ERR_WEIGHTS, "%s: batch_input_shape: a negative extent", k->path)
+               : VOX_OK;
+}
+
+/* What would change a layer's meaning and is not read anywhere else. */
+static vox_status check_config(const vox_keras_model *k, const json_t *layer, const json_t *config,
+                               vox_error *err) {
+    const char *format = json_string_value(json_object_get(config, "data_format"));
+    const json_t *activation = json_object_get(config, "activation");
+    if (format && strcmp(format, "channels_last") != 0)
+        return vox_fail(err, VOX_ERR_UNSUPPORTED,
+                        "%s: layer '%.100s': data_format=%.60s: not channels_last", k->path,
+                        layer_name(layer), format);
+    if (activation && !json_is_string(activation) && !json_is_null(activation))
+        return vox_fail(err, VOX_ERR_UNSUPPORTED,
+                        "%s: layer '%.100s': activation: an object, and no name", k->path,
+                        layer_name(layer));
     return VOX_OK;
 }
 
@@ -390,7 +412,9 @@ vox_status vox_keras_check(vox_keras_model *k, json_t *model_config, int64_t *in
                             "%s: layer '%.100s': class_name=%.60s: not served", k->path,
                             layer_name(layer), kind);
         inputs += is_input(layer);
-        const vox_status status = check_input(k, layer_config, in_channels, in_size, err);
+        vox_status status = check_config(k, layer, layer_config, err);
+        if (!status)
+            status = check_input(k, layer_config, in_channels, in_size, err);
         if (status)
             return status;
     }
@@ -439,13 +463,22 @@ static int find_inputs(const graph *g, int i) {
     return count;
 }
 
+/* A layer on its own knows neither the file nor its name there. */
+static vox_status say_where(const context *c, const vox_error *local, vox_error *err) {
+    if (local->status != VOX_ERR_USAGE)
+        return vox_fail(err, local->status, "%s", local->message);
+    return vox_fail(err, VOX_ERR_WEIGHTS, "%s: layer '%.100s': %s", c->model->path, c->name,
+                    local->message);
+}
+
 static vox_status add_layer(const graph *g, int i, int inputs, const int64_t in[4], vox_network *n,
                             vox_error *err) {
     const json_t *layer = json_array_get(g->model->layers, (size_t)i);
-    int64_t shape[4];
-    vox_status status = vox_network_select(n, g->input[0], err);
+    vox_error local = {0};
+    int64_t shape[4], out[4];
+    vox_status status = vox_network_select(n, g->input[0], &local);
     if (!status)
-        status = vox_network_shape(n, in, shape, err);
+        status = vox_network_shape(n, in, shape, &local);
     const context c = {.model = g->model,
                        .network = n,
                        .name = layer_name(layer),
@@ -453,11 +486,13 @@ static vox_status add_layer(const graph *g, int i, int inputs, const int64_t in[
                        .input_count = inputs,
                        .input = g->input,
                        .in = shape,
-                       .err = err};
+                       .err = &local};
     if (!status)
         status = find_kind(json_string_value(json_object_get(layer, "class_name")))->add(&c);
+    if (!status)
+        status = vox_network_shape(n, in, out, &local);
     g->value[i] = vox_network_value(n);
-    return status;
+    return status ? say_where(&c, &local, err) : VOX_OK;
 }
 
 /* Of [NAME, 0, 0], or of a list of one such. */

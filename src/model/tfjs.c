@@ -165,6 +165,11 @@ static vox_status tfjs_open(vox_model *m, const vox_model_options *o, vox_error 
     int64_t bytes;
     if (!k)
         return VOX_ERR_RESOURCE;
+    if (o->weights || o->init)
+        return vox_fail(err, VOX_ERR_USAGE,
+                        "%s: a TensorFlow.js model has its own weights: neither --weights nor "
+                        "--init goes with it",
+                        m->path);
     vox_status status = vox_model_read_file(m->path, &text, &bytes, err);
     if (status)
         return status;

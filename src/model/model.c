@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void vox_model_free(vox_model *m) {
     if (!m)
@@ -69,6 +70,14 @@ static const vox_model_format *find_format(const unsigned char *head, int64_t co
 vox_model *vox_model_open(const char *path, const vox_model_options *o, vox_error *err) {
     unsigned char head[64];
     int64_t count = 0;
+    struct stat file;
+    /* The beginning is read twice, and files are looked for beside it. */
+    if (!strcmp(path, "-") ||
+        (stat(path, &file) == 0 && !S_ISREG(file.st_mode) && !S_ISDIR(file.st_mode))) {
+        vox_fail(err, VOX_ERR_WEIGHTS, "%s: not a regular file: a model cannot come from a pipe",
+                 path);
+        return NULL;
+    }
     if (read_head(path, head, &count, err))
         return NULL;
     vox_model *m = vox_alloc(1, sizeof *m, "model", err);

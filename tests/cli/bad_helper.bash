@@ -3,7 +3,7 @@
 # `refuses STATUS PATTERN ARGUMENT...` runs `voxconv conv ARGUMENT...` twice, with a fresh output name and with
 # --force over an existing file, and checks each time: the exit status; one line on stderr, which begins with
 # "voxconv: " and matches the extended regular expression PATTERN; nothing on stdout; no file that was not there
-# before; and the existing file byte for byte. A hang counts as a failure.
+# before; and the existing file byte for byte. A hang counts as a failure. ${verb} names another command than conv.
 
 : "${VOXCONV:=$BATS_TEST_DIRNAME/../../build/voxconv}"
 [[ $VOXCONV = /* ]] || VOXCONV=$PWD/$VOXCONV
@@ -12,8 +12,8 @@
 attempt() {
     local wanted=$1 pattern=$2 got=0
     shift 2
-    timeout 60 "$VOXCONV" conv "$@" >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/stderr" || got=$?
-    echo "voxconv conv $*"
+    timeout 60 "$VOXCONV" "${verb:-conv}" "$@" >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/stderr" || got=$?
+    echo "voxconv ${verb:-conv} $*"
     echo "status $got, should be $wanted; stderr:"
     cat "$BATS_TEST_TMPDIR/stderr"
     [ "$got" -eq "$wanted" ]

@@ -110,4 +110,5 @@ def main(verb, path, *rest):
         sys.exit("small.py: unknown verb " + verb)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,418 @@
+"""make_models.py FOLDER - small TensorFlow.js models, good and bad, and what the good ones give for in.nii.
+
+Standard library only, and nothing of voxconv. The expected voxels come from plain loops over Keras' definitions
+(https://keras.io/api/layers/). Weights are multiples of 1/8 and voxels whole numbers, so that every sum is exact in
+float32 and the comparison needs no tolerance.
+
+    in.nii                      6 x 5 x 4 voxels, one channel
+    NAME/model.json, *.bin      a model; NAME.nii: its output
+    weights.safetensors, .npz   the weights of `functional` under torch's names and in its order, `net.` before each
+    bad/NAME/model.json         see bad_models()
+"""
+import copy
+import io
+import itertools
+import json
+import os
+import struct
+import sys
+import zipfile
+
+from small import write_tensors, write_volume
+
+
+def eighths(count, seed):
+    """Multiples of 1/8 from -1 to 1, by a linear congruential generator."""
+    values = []
+    for _ in range(count):
+        seed = (seed * 1103515245 + 12345) % 2 ** 31
+        values.append((seed >> 16) % 17 / 8 - 1)
+    return values
+
+
+# ---- Keras' layers as loops. A tensor is (channels, (D, H, W), {(c, d, h, w): value}) ----
+
+
+def boxes(sizes):
+    return itertools.product(*map(range, sizes))
+
+
+def window(config, size, kernel, strides, dilation):
+    """Output sizes and what stands before the first voxel."""
+    outs, before = [], []
+    for n, k, s, d in zip(size, kernel, strides, dilation):
+        reach = d * (k - 1) + 1
+        if config.get("padding", "valid") == "same":
+            out = -(-n // s)
+            before.append(max((out - 1) * s + reach - n, 0) // 2)
+        else:
+            out = (n - reach) // s + 1
+            before.append(0)
+        outs.append(out)
+    return outs, before
+
+
+def activate(x, name):
+    channels, size, values = x
+    if name == "relu":
+        values = {at: max(v, 0) for at, v in values.items()}
+    return channels, size, values
+
+
+def conv3d(x, config, weights):
+    channels, size, values = x
+    kernel, strides, dilation = config["kernel_size"], config["strides"], config["dilation_rate"]
+    outs, before = window(config, size, kernel, strides, dilation)
+    shape, w = weights["kernel"]
+    filters, group = config["filters"], shape[3]
+    per_group = filters // (channels // group)
+    result = {}
+    for o, at in itertools.product(range(filters), boxes(outs)):
+        total = weights["bias"][1][o] if "bias" in weights else 0
+        for c, tap in itertools.product(range(group), boxes(kernel)):
+            place = [p * s - b + t * d for p, s, b, t, d in zip(at, strides, before, tap, dilation)]
+            value = values.get((o // per_group * group + c, *place), 0)
+            index = ((tap[0] * kernel[1] + tap[1]) * kernel[2] + tap[2]) * group + c
+            total += value * w[index * filters + o]
+        result[(o, *at)] = total
+    return activate((filters, outs, result), config.get("activation"))
+
+
+def pooling(x, config, reduce):
+    channels, size, values = x
+    kernel = config["pool_size"]
+    strides = config["strides"]
+    outs, _ = window(config, size, kernel, strides, [1, 1, 1])
+    result = {}
+    for c, at in itertools.product(range(channels), boxes(outs)):
+        result[(c, *at)] = reduce([
+            values[(c, *[p * s + t for p, s, t in zip(at, strides, tap)])] for tap in boxes(kernel)])
+    return channels, outs, result
+
+
+def batch_normalization(x, config, weights):
+    channels, size, values = x
+    mean, variance = weights["moving_mean"][1], weights["moving_variance"][1]
+    gamma = weights["gamma"][1] if "gamma" in weights else [1] * channels
+    beta = weights["beta"][1] if "beta" in weights else [0] * channels
+    return channels, size, {
+        at: (v - mean[at[0]]) / (variance[at[0]] + config["epsilon"]) ** 0.5 * gamma[at[0]] + beta[at[0]]
+        for at, v in values.items()}
+
+
+def elementwise(operands, function):
+    result = operands[0]
+    for other in operands[1:]:
+        result = result[0], result[1], {at: function(v, other[2][at]) for at, v in result[2].items()}
+    return result
+
+
+def concatenate(operands):
+    channels, values = 0, {}
+    for count, _, part in operands:
+        values.update({(at[0] + channels, *at[1:]): v for at, v in part.items()})
+        channels += count
+    return channels, operands[0][1], values
+
+
+def apply(layer, operands):
+    kind, config, weights = layer["class_name"], layer["config"], layer["weights"]
+    x = operands[0]
+    if kind == "Conv3D":
+        return conv3d(x, config, weights)
+    if kind == "BatchNormalization":
+        return batch_normalization(x, config, weights)
+    if kind == "Activation":
+        return activate(x, config["activation"])
+    if kind == "MaxPooling3D":
+        return pooling(x, config, max)
+    if kind == "AveragePooling3D":
+        return pooling(x, config, lambda v: sum(v) / len(v))
+    if kind == "Concatenate":
+        return concatenate(operands)
+    if kind in ("Add", "Subtract", "Multiply"):
+        return elementwise(operands, {"Add": lambda a, b: a + b, "Subtract": lambda a, b: a - b,
+                                      "Multiply": lambda a, b: a * b}[kind])
+    return x  # InputLayer, Dropout
+
+
+def evaluate(layers, x):
+    values = {}
+    for layer in layers:
+        values[layer["name"]] = apply(layer, [values[name] for name in layer["inputs"]] or [x])
+    return values[layers[-1]["name"]]
+
+
+# ---- Models ----
+
+
+def layer(kind, name, inputs, weights=None, **config):
+    config["name"] = name
+    return {"class_name": kind, "name": name, "inputs": inputs, "config": config, "weights": weights or {}}
+
+
+def input_layer(name="input"):
+    return layer("InputLayer", name, [], batch_input_shape=[None, None, None, None, 1])
+
+
+def conv(name, inputs, channels, filters, kernel, seed, bias=True, **config):
+    config.setdefault("strides", [1, 1, 1])
+    config.setdefault("dilation_rate", [1, 1, 1])
+    groups = config.get("groups", 1)
+    shape = kernel + [channels // groups, filters]
+    count = kernel[0] * kernel[1] * kernel[2] * shape[3] * filters
+    weights = {"kernel": (shape, eighths(count, seed))}
+    if bias:
+        weights["bias"] = ([filters], eighths(filters, seed + 1))
+    return layer("Conv3D", name, inputs, weights, filters=filters, kernel_size=kernel, use_bias=bias, **config)
+
+
+def norm(name, inputs, channels, seed):
+    """Variance 4 with epsilon 0: a division by 2, which is exact."""
+    return layer("BatchNormalization", name, inputs, {
+        "gamma": ([channels], eighths(channels, seed)), "beta": ([channels], eighths(channels, seed + 1)),
+        "moving_mean": ([channels], eighths(channels, seed + 2)), "moving_variance": ([channels], [4.0] * channels),
+    }, axis=[4], epsilon=0)
+
+
+def functional():
+    """A residual block, its input put behind it, a pooling and a strided convolution."""
+    return [
+        input_layer(),
+        conv("a", ["input"], 1, 2, [1, 3, 3], 1, padding="same", activation="relu"),
+        norm("n", ["a"], 2, 2),
+        conv("b", ["n"], 2, 2, [3, 1, 1], 3, bias=False, padding="same", dilation_rate=[2, 1, 1]),
+        layer("Add", "sum", ["b", "a"]),
+        layer("Concatenate", "all", ["sum", "input"], axis=-1),
+        layer("MaxPooling3D", "pool", ["all"], pool_size=[2, 1, 2], strides=[2, 1, 2]),
+        conv("out", ["pool"], 3, 3, [1, 2, 1], 4, strides=[1, 2, 1]),
+    ]
+
+
+def sequential():
+    return [
+        input_layer(),
+        conv("one", ["input"], 1, 4, [2, 3, 2], 5, padding="same", strides=[1, 2, 1]),
+        layer("Activation", "relu", ["one"], activation="relu"),
+        layer("Dropout", "drop", ["relu"], rate=0.5),
+        layer("AveragePooling3D", "mean", ["drop"], pool_size=[1, 1, 2], strides=[1, 1, 2]),
+        conv("two", ["mean"], 4, 2, [1, 1, 1], 6, groups=2),
+    ]
+
+
+def arithmetic():
+    """What the other two leave out: differences, products, one value read three times."""
+    return [
+        input_layer(),
+        conv("a", ["input"], 1, 2, [1, 1, 1], 7),
+        conv("b", ["input"], 1, 2, [1, 1, 1], 8),
+        layer("Subtract", "minus", ["a", "b"]),
+        layer("Multiply", "times", ["minus", "a"]),
+        layer("Add", "all", ["times", "a", "b"]),
+    ]
+
+
+# ---- Files ----
+
+
+def document(layers, quantized=None, is_sequential=False):
+    """model.json without paths, and the bytes of its weights."""
+    entries, data, described = [], b"", []
+    for item in layers:
+        for leaf, (shape, values) in item["weights"].items():
+            entry = {"name": "%s/%s" % (item["name"], leaf), "shape": shape, "dtype": "float32"}
+            if quantized:
+                # value = stored/8 - 1: what eighths() makes, from whole numbers; moving_variance reaches 4
+                entry["quantization"] = {"dtype": quantized, "scale": 0.125, "min": -1.0, "original_dtype": "float32"}
+                data += struct.pack("<%d%s" % (len(values), {"uint8": "B", "uint16": "H"}[quantized]),
+                                    *[int((v + 1) * 8) for v in values])
+            else:
+                data += struct.pack("<%df" % len(values), *values)
+            entries.append(entry)
+        described.append({"class_name": item["class_name"], "name": item["name"], "config": item["config"],
+                          "inbound_nodes": [[[name, 0, 0, {}] for name in item["inputs"]]] if item["inputs"] else []})
+    config = {"name": "model", "layers": described}
+    if not is_sequential:
+        config["input_layers"] = [["input", 0, 0]]
+        config["output_layers"] = [[layers[-1]["name"], 0, 0]]
+        # Keras writes them in an order of its own; here the last one comes first.
+        described.reverse()
+    topology = {"class_name": "Sequential" if is_sequential else "Functional", "config": config}
+    return {"format": "layers-model", "modelTopology": {"model_config": topology},
+            "weightsManifest": [{"paths": [], "weights": entries}]}, data
+
+
+def write(folder, model, data, cuts=(), text=None):
+    """The shards end at `cuts`, which need not be the ends of weights, or of numbers."""
+    os.makedirs(folder, exist_ok=True)
+    edges = [0, *cuts, len(data)]
+    names = ["group1-shard%dof%d.bin" % (i + 1, len(edges) - 1) for i in range(len(edges) - 1)]
+    group = model.get("weightsManifest", [{}])[0] if isinstance(model, dict) else {}
+    if group.get("paths") == []:
+        group["paths"] = names
+    for name, begin, end in zip(names, edges, edges[1:]):
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(data[begin:end])
+    with open(os.path.join(folder, "model.json"), "w") as f:
+        f.write(json.dumps(model) if text is None else text)
+
+
+def turned(layers):
+    """The same model with the axes W, H, D instead of D, H, W."""
+    layers = copy.deepcopy(layers)
+    for item in layers:
+        for key in ("kernel_size", "strides", "dilation_rate", "pool_size"):
+            if key in item["config"]:
+                item["config"][key].reverse()
+        if "kernel" in item["weights"]:
+            shape, values = item["weights"]["kernel"]
+            a, b, c, inside, outside = shape
+            pairs = inside * outside
+            item["weights"]["kernel"] = ([c, b, a, inside, outside], [
+                values[((i * b + j) * c + k) * pairs + p]
+                for k, j, i, p in itertools.product(range(c), range(b), range(a), range(pairs))])
+    return layers
+
+
+def torch_weights(layers):
+    """NAME.leaf -> (shape, values): kernels as (out, in, D, H, W), and batch normalisation by torch's names."""
+    names = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
+             "moving_variance": "running_var", "bias": "bias"}
+    arrays = {}
+    for item in layers:
+        for leaf, (shape, values) in item["weights"].items():
+            if leaf == "kernel":
+                taps, inside, outside = shape[:3], shape[3], shape[4]
+                values = [values[(t * inside + i) * outside + o] for o, i, t in itertools.product(
+                    range(outside), range(inside), range(taps[0] * taps[1] * taps[2]))]
+                shape = [outside, inside, *taps]
+            arrays["net.%s.%s" % (item["name"], names[leaf])] = shape, values
+    return arrays
+
+
+def npy(shape, values):
+    text = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s,), }" % ", ".join(map(str, shape))
+    text += " " * (-(len(text) + 11) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + struct.pack(
+        "<%df" % len(values), *values)
+
+
+def write_weights(stem, arrays):
+    write_tensors(stem + ".safetensors", ["%s=%s:%s" % (
+        name, ",".join(map(str, shape)), ",".join(map(repr, values))) for name, (shape, values) in arrays.items()])
+    with zipfile.ZipFile(stem + ".npz", "w") as archive:
+        for name, (shape, values) in arrays.items():
+            archive.writestr(name + ".npy", npy(shape, values))
+
+
+def write_tensor(path, x):
+    channels, size, values = x
+    numbers = [values[(c, *at)] for c in range(channels) for at in boxes(size)]
+    write_volume(path, list(reversed(size)) + ([channels] if channels > 1 else []), numbers)
+
+
+# ---- Bad ones ----
+
+
+def bad_models(folder):
+    model, data = document(functional())
+
+    def bad(name, change, more=b"", cut=0):
+        changed = copy.deepcopy(model)
+        config = changed["modelTopology"]["model_config"]["config"]
+        by_name = {item["name"]: item for item in config["layers"]}
+        change(changed, by_name)
+        write(os.path.join(folder, name), changed, data[:len(data) - cut] + more)
+
+    def weight(changed, name):
+        return next(w for w in changed["weightsManifest"][0]["weights"] if w["name"] == name)
+
+    def nothing(changed, layers):
+        del changed, layers
+
+    def entry(name, /, **fields):
+        return lambda changed, layers: weight(changed, name).update(fields)
+
+    def settings(name, /, **fields):
+        return lambda changed, layers: layers[name]["config"].update(fields)
+
+    def paths(*names):
+        return lambda changed, layers: changed["weightsManifest"][0].update(paths=list(names))
+
+    def inbound(name, *others):
+        return lambda changed, layers: layers[name].update(inbound_nodes=[[[o, 0, 0, {}] for o in others]])
+
+    bad("good", nothing)
+    bad("shard_short", nothing, cut=4)
+    bad("shard_long", nothing, more=b"\0\0\0\0")
+    bad("shard_missing", paths("none.bin"))
+    bad("path_up", paths("../good/group1-shard1of1.bin"))
+    bad("path_up_later", paths("x/../../good/group1-shard1of1.bin"))
+    bad("path_root", paths("/etc/hostname"))
+    bad("path_number", paths(7))
+    bad("class_unknown", lambda changed, layers: layers["a"].update(class_name="Lambda"))
+    bad("no_config", lambda changed, layers: layers["a"].update(config=None))
+    bad("weight_missing", entry("a/kernel", name="a/colonel"))
+    bad("weight_shape", entry("a/kernel", shape=[3, 3, 1, 1, 2]))
+    bad("weight_negative", entry("a/kernel", shape=[1, -3, -3, 1, 2]))
+    bad("weight_huge", entry("a/kernel", shape=[2 ** 31, 2 ** 31, 4, 1, 2]))
+    bad("weight_dtype", entry("a/kernel", dtype="complex64"))
+    bad("weight_nameless", entry("a/kernel", name=None))
+    bad("cycle", inbound("n", "b"))
+    bad("inbound_unknown", inbound("n", "nobody"))
+    bad("inbound_twice", lambda changed, layers: layers["n"]["inbound_nodes"].append(
+        layers["n"]["inbound_nodes"][0]))
+    bad("channels_conv", inbound("out", "a"))
+    bad("channels_norm", inbound("n", "input"))
+    bad("sizes_add", settings("b", padding="valid", dilation_rate=[1, 1, 1]))
+    bad("groups", settings("b", groups=3))
+    bad("strides_zero", settings("out", strides=[1, 0, 1]))
+    bad("dilation_huge", settings("b", dilation_rate=[1 << 40, 1, 1]))
+    bad("padding_unknown", settings("b", padding="causal"))
+    bad("activation_unknown", settings("a", activation="snake"))
+    bad("activation_object", settings("a", activation={"class_name": "LeakyReLU", "config": {"alpha": 0.1}}))
+    bad("channels_first", settings("a", data_format="channels_first"))
+    bad("norm_axis", settings("n", axis=[1]))
+    bad("input_2d", settings("input", batch_input_shape=[None, 256, 256, 1]))
+    bad("input_negative", settings("input", batch_input_shape=[None, 4, 5, 6, -1]))
+    bad("input_channels", settings("input", batch_input_shape=[None, 4, 5, 6, 2]))
+    bad("kernel_larger_than_scan", settings("pool", pool_size=[9, 1, 2]))
+    bad("two_inputs", lambda changed, layers: changed["modelTopology"]["model_config"]["config"]["layers"].append(
+        {"class_name": "InputLayer", "name": "other", "config": {}, "inbound_nodes": []}))
+    bad("two_outputs", lambda changed, layers: changed["modelTopology"]["model_config"]["config"].update(
+        output_layers=[["a", 0, 0], ["b", 0, 0]]))
+    bad("output_unknown", lambda changed, layers: changed["modelTopology"]["model_config"]["config"].update(
+        output_layers=[["nobody", 0, 0]]))
+    bad("no_layers", lambda changed, layers: changed["modelTopology"]["model_config"]["config"].update(layers=[]))
+    bad("no_topology", lambda changed, layers: changed.pop("modelTopology"))
+    bad("no_manifest", lambda changed, layers: changed.pop("weightsManifest"))
+    write(os.path.join(folder, "json_broken"), model, data, text=json.dumps(model, indent=1)[:200])
+    write(os.path.join(folder, "json_deep"), model, data, text='{"a":' + "[" * 100000)
+    write(os.path.join(folder, "json_twice"), model, data, text='{"format": 1,\n"format": 2}')
+    write(os.path.join(folder, "json_list"), model, data, text='{}')
+
+
+def main(folder):
+    os.makedirs(folder, exist_ok=True)
+    os.chdir(folder)
+    size = [4, 5, 6]
+    x = 1, size, {(0, *at): (at[0] * 30 + at[1] * 6 + at[2]) * 37 % 23 - 11 for at in boxes(size)}
+    write_tensor("in.nii", x)
+    for make in (functional, sequential, arithmetic):
+        layers, name = make(), make.__name__
+        model, data = document(layers, is_sequential=make == sequential)
+        write(name, model, data)
+        write_tensor(name + ".nii", evaluate(layers, x))
+    model, data = document(functional())
+    write("shards", model, data, cuts=(5, len(data) // 2))
+    model, data = document(turned(functional()))
+    write("turned", model, data)
+    for form in ("uint8", "uint16"):
+        model, data = document(functional(), quantized=form)
+        write(form, model, data)
+    write_weights("weights", torch_weights(functional()))
+    bad_models("bad")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

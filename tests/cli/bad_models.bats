@@ -4,6 +4,7 @@
 
 setup_file() {
     python3 -B "$BATS_TEST_DIRNAME/make_models.py" "$BATS_FILE_TMPDIR"
+    printf 'input channels=1\nconv3d net.a out_channels=2 kernel_size=1,3,3\n' >"$BATS_FILE_TMPDIR/good.txt"
 }
 
 setup() {
@@ -33,7 +34,6 @@ bad_line() {
 
 @test "good models are taken" {
     "$VOXCONV" run bad/good/model.json in.nii -o "$BATS_TEST_TMPDIR/good.nii"
-    printf 'input channels=1\nconv3d net.a out_channels=2 kernel_size=1,3,3\n' >good.txt
     "$VOXCONV" run good.txt in.nii -w weights.npz -o "$BATS_TEST_TMPDIR/good.nii" -f
 }
 

@@ -489,8 +489,8 @@ typedef struct vox_plan {
     int64_t input_spool_bytes, output_spool_bytes; /* temporary disk; 0: none */
 } vox_plan;
 
-/* Errors: as vox_filter's, before a voxel is read. With max_memory set and not enough:
- * VOX_ERR_RESOURCE, the message says what would fit. */
+/* `output` NULL: for vox_filter_values. Errors: as vox_filter's, before a voxel is read. With
+ * max_memory set and not enough: VOX_ERR_RESOURCE, the message says what would fit. */
 vox_status vox_filter_plan(const vox_input *in, const vox_network *network, const char *output,
                            const vox_filter_options *o, vox_plan *plan, vox_error *err);
 
@@ -575,6 +575,11 @@ typedef struct vox_augment_report {
  * when all are complete and on disk, all together or none. report may be NULL. */
 vox_status vox_augment(const vox_augment_file *files, int count, const vox_augment_options *o,
                        vox_augment_report *report, vox_error *err);
+
+/* The same into memory, for networks that give a few numbers and no volume: *values is (N, C, D, H,
+ * W), the caller frees it. Not in patches. */
+vox_status vox_filter_values(vox_input *in, const vox_network *network, const vox_filter_options *o,
+                             vox_tensor **values, vox_report *report, vox_error *err);
 
 /* Removes the temporary files of all runs under way in this process. Async-signal-safe. */
 void vox_remove_temporaries(void);

@@ -182,7 +182,7 @@ static bool set_pool(const option_row *row, const char *value, void *field, char
 vox_status conv_options_check(const conv_options *o, int input_count, vox_error *err) {
     const int sources = (o->weights != NULL) + (o->kernel != NULL) + (o->init != NOT_GIVEN);
     const char *reason = NULL;
-    const vox_status status = execution_check("conv", &o->execution, input_count, err);
+    const vox_status status = execution_check("conv", &o->execution, input_count, true, err);
     if (status)
         return status;
     if (sources == 0)

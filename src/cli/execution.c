@@ -75,18 +75,18 @@ bool set_blend(const option_row *row, const char *value, void *field, char *reas
 }
 
 vox_status execution_check(const char *command, const execution_options *o, int input_count,
-                           vox_error *err) {
+                           bool needs_output, vox_error *err) {
     const char *reason = NULL;
     if (!input_count)
         reason = "an input file is missing (- for stdin)";
-    else if (!o->output)
+    else if (!o->output && needs_output)
         reason = "--output is missing (-o FILE, or -o - for stdout)";
     else if (o->blend.kind != VOX_BLEND_EXACT && !o->patch_size[0])
         reason = "--blend average and gaussian need --patch-size";
     else if (o->blend.kind == VOX_BLEND_EXACT && o->overlap[0] >= 0)
         reason = "--overlap goes with --blend average and gaussian only: exact patches overlap by "
                  "what the layers look at";
-    else if (o->json && !o->plan && !strcmp(o->output, "-"))
+    else if (o->json && !o->plan && o->output && !strcmp(o->output, "-"))
         reason = "--json prints on stdout, where --output - writes the volume";
     return reason ? cli_fail(err, VOX_ERR_USAGE, "%s: %s", command, reason) : VOX_OK;
 }
@@ -176,6 +176,44 @@ static vox_status filter(vox_input *in, const vox_network *network, const execut
     if (o->verbose)
         say_report(&report, o->output);
     return o->json ? print_report_json(&report, o->output, err) : VOX_OK;
+}
+
+/* Into a tensor file, or printed. */
+static vox_status give_values(const execution_options *o, const vox_tensor *values,
+                              vox_error *err) {
+    if (o->output && strcmp(o->output, "-") != 0) {
+        const vox_tensor *const tensors[] = {values};
+        const char *const names[] = {"output"};
+        return vox_weights_save(o->output, 1, names, tensors, o->force, err);
+    }
+    if (o->json)
+        return print_values_json(values, err);
+    print_values(values);
+    return VOX_OK;
+}
+
+vox_status execution_values(const execution_options *o, vox_input *in, const vox_network *network,
+                            int64_t in_channels, vox_error *err) {
+    vox_filter_options f;
+    vox_report report;
+    vox_tensor *values = NULL;
+    fill_filter_options(&f, o, in_channels);
+    if (o->plan) {
+        execution_options plan = *o;
+        plan.output = NULL;
+        return plan_only(in, network, &plan, &f, err);
+    }
+    vox_status status = vox_filter_values(in, network, &f, &values, &report, err);
+    progress_clear();
+    if (!status) {
+        /* A vector: N x C, whatever its volume was. */
+        values->shape[1] = values->shape[0] ? values->count / values->shape[0] : 0;
+        values->rank = 2;
+        warn_of_values(&report, vox_input_info(in, 0)->path);
+        status = give_values(o, values, err);
+    }
+    vox_tensor_free(values);
+    return status;
 }
 
 vox_status execution_run(const execution_options *o, vox_input *in, const vox_network *network,

@@ -88,12 +88,16 @@ extern const char *const time_names[];
 void execution_defaults(execution_options *o);
 /* Options that contradict each other or would do nothing. Errors: VOX_ERR_USAGE. */
 vox_status execution_check(const char *command, const execution_options *o, int input_count,
-                           vox_error *err);
+                           bool needs_output, vox_error *err);
 /* --isa, --quiet: before anything is done. */
 vox_status execution_begin(const execution_options *o, vox_error *err);
 /* Filters the input, or with --plan says what that would take. in_channels as in vox_input_layout.
  */
 vox_status execution_run(const execution_options *o, vox_input *in, const vox_network *network,
                          int64_t in_channels, vox_error *err);
+/* The same for a network that gives a vector for each frame: printed, or written as a tensor file
+ * (.npy, .txt, ...). */
+vox_status execution_values(const execution_options *o, vox_input *in, const vox_network *network,
+                            int64_t in_channels, vox_error *err);
 
 #endif

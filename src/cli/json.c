@@ -147,6 +147,22 @@ static json_t *part(const char *name, int64_t bytes) {
     return json_pack("{s:s,s:I}", "name", name, "bytes", (json_int_t)bytes);
 }
 
+/* {"values": [[...], ...]}: a list for each frame. */
+vox_status print_values_json(const vox_tensor *values, vox_error *err) {
+    object o = {json_object(), false};
+    json_t *frames = json_array();
+    for (int64_t n = 0; n < values->shape[0]; n++) {
+        json_t *frame = json_array();
+        for (int64_t i = 0; i < values->shape[1]; i++)
+            if (json_array_append_new(frame, real((double)values->data[n * values->shape[1] + i])))
+                o.failed = true;
+        if (json_array_append_new(frames, frame))
+            o.failed = true;
+    }
+    put(&o, "values", frames);
+    return print_line(&o, err);
+}
+
 vox_status print_augment_plan_json(const vox_augment_options *a, const vox_augment_memory *plan,
                                    vox_error *err) {
     object o = {json_object(), false};

@@ -83,6 +83,12 @@ void print_augment_plan(const vox_augment_options *o, const vox_augment_memory *
         print_bytes("input spooled to disk", plan->spool_bytes);
 }
 
+void print_values(const vox_tensor *values) {
+    const int64_t columns = values->shape[1];
+    for (int64_t i = 0; i < values->count; i++)
+        printf("%.9g%c", (double)values->data[i], (i + 1) % columns ? ' ' : '\n');
+}
+
 /* ---- Headers ---- */
 
 static void print_integer(const char *name, int64_t value) {

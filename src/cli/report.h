@@ -13,6 +13,8 @@ enum { AUGMENT_TEXT = 128 };
 const char *augment_text(const vox_augment_options *o, const vox_augment_drawn *drawn,
                          char buf[AUGMENT_TEXT]);
 void print_augment_plan(const vox_augment_options *o, const vox_augment_memory *plan);
+/* A vector a line. */
+void print_values(const vox_tensor *values);
 /* `statistics` may be NULL. */
 void print_info(const vox_volume_info *info, const vox_statistics *statistics);
 
@@ -23,6 +25,7 @@ vox_status print_augment_plan_json(const vox_augment_options *o, const vox_augme
                                    vox_error *err);
 vox_status print_augment_report_json(const vox_augment_options *o, const vox_augment_report *report,
                                      const char *const *outputs, int count, vox_error *err);
+vox_status print_values_json(const vox_tensor *values, vox_error *err);
 vox_status print_info_json(const vox_volume_info *info, const vox_statistics *statistics,
                            vox_error *err);
 

@@ -57,7 +57,7 @@ static vox_status check(const run_options *o, int operand_count, vox_error *err)
         reason = "--seed goes with --init only";
     if (reason)
         return cli_fail(err, VOX_ERR_USAGE, "run: %s", reason);
-    return execution_check("run", &o->execution, operand_count - 1, err);
+    return execution_check("run", &o->execution, operand_count - 1, false, err);
 }
 
 /* A model of another size may still fit; its user should know. */
@@ -105,7 +105,8 @@ static vox_status run_model(const run_options *o, const char *path, const vox_mo
         return err->status;
     status = add_result(o, network, shape, &execution.datatype, err);
     if (!status)
-        status = execution_run(&execution, in, network, shape[0], err);
+        status = (vox_model_gives_vector(model) ? execution_values : execution_run)(
+            &execution, in, network, shape[0], err);
     vox_network_free(network);
     return status;
 }
@@ -124,7 +125,11 @@ static vox_status run(const void *values, int operand_count, char **operands, vo
     vox_model *model = vox_model_open(operands[0], &m, err);
     vox_input *in =
         model ? vox_input_open((const char *const *)operands + 1, operand_count - 1, err) : NULL;
-    status = in ? run_model(o, operands[0], model, in, err) : err->status;
+    if (model && !vox_model_gives_vector(model) && !o->execution.output)
+        status =
+            cli_fail(err, VOX_ERR_USAGE, "run: --output is missing (-o FILE, or -o - for stdout)");
+    else
+        status = in ? run_model(o, operands[0], model, in, err) : err->status;
     vox_input_free(in);
     vox_model_free(model);
     return status;

@@ -7,6 +7,7 @@
 #include "layer/layer.h"
 #include "volume/volume.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -114,14 +115,17 @@ static vox_status add_ends(job *j, const vox_input *in, vox_error *err) {
     plan->total_bytes = 0;
     vox_status status = vox_reader_memory(in, &j->layout, plan->slab_planes, j->output.patches,
                                           &reader, &plan->input_spool_bytes, err);
-    if (!status)
+    if (!status && j->output.path)
         status = vox_writer_memory(in, &j->output, &writer, &plan->output_spool_bytes, err);
+    else if (!status &&
+             (!vox_product(plan->out, 5, &writer) || !vox_mul(writer, sizeof(float), &writer)))
+        writer = INT64_MAX;
     if (status)
         return status;
     add_part(plan, "program and threads",
              VOX_PROCESS_BYTES + (int64_t)j->threads * VOX_THREAD_BYTES);
     add_part(plan, "reader", reader);
-    add_part(plan, "writer", writer);
+    add_part(plan, j->output.path ? "writer" : "values", writer);
     return VOX_OK;
 }
 
@@ -191,7 +195,7 @@ static vox_status check_cuttable(const job *j, const vox_filter_options *o, bool
         return err->status;
     const vox_layer *uncut = vox_network_uncut(j->network, values);
     free(values);
-    *cuttable = !uncut;
+    *cuttable = !uncut && j->output.path; /* values in memory are few */
     if (!uncut || (o->patch_size[1] == 0 && o->patch_size[2] == 0) ||
         (o->patch_size[1] >= j->in[2] && o->patch_size[2] >= j->in[3]))
         return VOX_OK;
@@ -391,14 +395,29 @@ vox_status vox_filter_plan(const vox_input *in, const vox_network *network, cons
 /* ---- The run ---- */
 
 typedef struct destination {
-    vox_writer *writer;
+    vox_writer *writer; /* or NULL: */
+    vox_tensor *values; /* N, C, D, H, W */
     int64_t frame;
 } destination;
+
+static void keep_planes(const destination *to, int64_t d, int64_t count, const vox_planes *planes) {
+    const int64_t *shape = to->values->shape + 1;
+    const int64_t frame = shape[0] * shape[1] * shape[2] * shape[3];
+    const vox_planes all = vox_dense_planes(to->values->data + to->frame * frame, shape);
+    for (int64_t c = 0; c < all.channels; c++)
+        for (int64_t p = d; p < d + count; p++)
+            for (int64_t r = 0; r < all.rows; r++)
+                memcpy(vox_plane_row(&all, c, p, r), vox_plane_row(planes, c, p, r),
+                       (size_t)all.columns * sizeof(float));
+}
 
 static vox_status write_planes(void *user, int64_t d, int64_t count, const vox_planes *planes,
                                vox_error *err) {
     destination *to = user;
-    return vox_writer_planes(to->writer, to->frame, d, count, planes, err);
+    if (to->writer)
+        return vox_writer_planes(to->writer, to->frame, d, count, planes, err);
+    keep_planes(to, d, count, planes);
+    return VOX_OK;
 }
 
 /* A run under way. */
@@ -482,8 +501,15 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static void count_values(const vox_tensor *values, int64_t *nan_count, int64_t *inf_count) {
+    for (int64_t i = 0; i < values->count; i++) {
+        *nan_count += isnan(values->data[i]) != 0;
+        *inf_count += isinf(values->data[i]) != 0;
+    }
+}
+
 static void fill_report(vox_report *r, const job *j, const vox_reader *reader,
-                        const vox_writer *writer, double seconds) {
+                        const destination *to, double seconds) {
     const vox_plan *p = &j->plan;
     *r = (vox_report){.seconds = seconds,
                       .planned_bytes = p->total_bytes,
@@ -492,11 +518,16 @@ static void fill_report(vox_report *r, const job *j, const vox_reader *reader,
     r->input_voxels = p->in[0] * p->in[1] * p->in[2] * p->in[3] * p->in[4];
     r->output_voxels = p->out[0] * p->out[1] * p->out[2] * p->out[3] * p->out[4];
     vox_reader_counts(reader, &r->input_nan, &r->input_inf);
-    vox_writer_counts(writer, &r->output_nan, &r->output_inf, &r->clamped);
+    if (to->writer)
+        vox_writer_counts(to->writer, &r->output_nan, &r->output_inf, &r->clamped);
+    else
+        count_values(to->values, &r->output_nan, &r->output_inf);
 }
 
-vox_status vox_filter(vox_input *in, const vox_network *network, const char *output,
-                      const vox_filter_options *o, vox_report *report, vox_error *err) {
+/* Into a file, or where `output` is NULL into *values. */
+static vox_status filter(vox_input *in, const vox_network *network, const char *output,
+                         vox_tensor **values, const vox_filter_options *o, vox_report *report,
+                         vox_error *err) {
     double start = now();
     job j = {0};
     run r = {.options = o, .progress = {.phase = "filtering"}};
@@ -517,8 +548,11 @@ vox_status vox_filter(vox_input *in, const vox_network *network, const char *out
     r.reader = vox_reader_new(in, &j.layout, j.plan.slab_planes, j.output.patches, &local);
     if (!r.reader)
         goto out;
-    r.to.writer = vox_writer_new(in, &j.output, &local);
-    if (!r.to.writer)
+    if (output)
+        r.to.writer = vox_writer_new(in, &j.output, &local);
+    else
+        r.to.values = vox_tensor_new(5, j.plan.out, &local);
+    if (local.status)
         goto out;
     for (; r.to.frame < j.layout.batch && !status; r.to.frame++)
         status =
@@ -529,16 +563,32 @@ vox_status vox_filter(vox_input *in, const vox_network *network, const char *out
     if (o->progress)
         o->progress(o->user, &r.progress);
     if (vox_reader_finish(r.reader, o->warn, o->user, &local) ||
-        vox_writer_finish(r.to.writer, &local))
+        (output && vox_writer_finish(r.to.writer, &local)))
         goto out;
     if (report)
-        fill_report(report, &j, r.reader, r.to.writer, now() - start);
+        fill_report(report, &j, r.reader, &r.to, now() - start);
+    if (!output) {
+        *values = r.to.values;
+        r.to.values = NULL;
+    }
 out:
     if (local.status)
         vox_fail(err, local.status, "%s", local.message);
+    vox_tensor_free(r.to.values);
     vox_writer_free(r.to.writer);
     vox_reader_free(r.reader);
     vox_pipeline_free(whole);
     vox_blender_free(j.blender);
     return local.status;
+}
+
+vox_status vox_filter(vox_input *in, const vox_network *network, const char *output,
+                      const vox_filter_options *o, vox_report *report, vox_error *err) {
+    return filter(in, network, output, NULL, o, report, err);
+}
+
+vox_status vox_filter_values(vox_input *in, const vox_network *network, const vox_filter_options *o,
+                             vox_tensor **values, vox_report *report, vox_error *err) {
+    *values = NULL;
+    return filter(in, network, NULL, values, o, report, err);
 }

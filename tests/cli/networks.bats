@@ -1,0 +1,58 @@
+#!/usr/bin/env bats
+# data/networks: every file is a network that runs, with the channels that it names, in any way of running it.
+
+# shellcheck disable=SC2154 # $top, $status, $output and $lines come from common.bash and bats
+load common
+
+# scan FILE: in.nii with the channels that the network wants, small and of odd sizes.
+scan() {
+    local channels
+    channels=$(sed -nE 's/^input channels=([0-9]+).*/\1/p' "$1")
+    [ "$channels" -ge 1 ]
+    volume in.nii "13,11,12,$channels" $(seq 1 $((13 * 11 * 12 * channels)) | awk '{ print $1 * 7919 % 101 / 8 - 6 }')
+}
+
+@test "every network runs with --init, streamed, in patches and at once with the same bytes" {
+    count=0
+    for network in "$top"/data/networks/*.txt; do
+        echo "$network"
+        scan "$network"
+        run=("$VOXCONV" run "$network" in.nii --init --seed 3 --time channels -q -f)
+        "${run[@]}" -j 1 --slab 1 -o want.nii
+        "${run[@]}" -j 2 --slab 100 -o out.nii
+        cmp want.nii out.nii
+        "${run[@]}" -j 2 --patch-size 5 -o out.nii
+        cmp want.nii out.nii
+        # Every layer draws from the seed, and no value is lost on the way.
+        "${run[@]}" --seed 4 -o out.nii
+        [ "$(voxels want.nii)" != "$(voxels out.nii)" ]
+        [[ "$(voxels want.nii)" != *nan* ]]
+        count=$((count + 1))
+    done
+    [ "$count" -ge 7 ]
+}
+
+# From the definitions: same padding keeps the size; "valid" with kernel k and stride s gives (n - k) / s + 1.
+@test "what comes out has the shape that the definition gives" {
+    while read -r name dim; do
+        scan "$top/data/networks/$name.txt"
+        "$VOXCONV" run "$top/data/networks/$name.txt" in.nii --init --time channels -f -o out.nii
+        echo "$name"
+        [ "$(header out.nii dim)" = "$dim" ]
+    done <<'SHAPES'
+residual3dblock 4 13 11 12 16 1 1 1
+improved_cnn 4 3 2 3 32 1 1 1
+grouped 4 13 11 12 32 1 1 1
+depthwise_separable 4 13 11 12 32 1 1 1
+strided 4 6 5 5 32 1 1 1
+batch_norm 4 5 4 5 32 1 1 1
+meshnet 4 13 11 12 3 1 1 1
+SHAPES
+}
+
+@test "every network says where it comes from" {
+    for network in "$top"/data/networks/*.txt; do
+        head -1 "$network" | grep -q '^# [A-Z]'
+        grep -qE '^#.*(After|documentation|tutorials|TensorFlow)' "$network"
+    done
+}

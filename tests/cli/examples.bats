@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
 # Every command line of the README and of the manual pages' EXAMPLES runs as it stands, in order, where
-# data/samples/ is what it is in the project.
+# data/ is what it is in the project.
 
 # shellcheck disable=SC2154 # $top, $status, $output and $lines come from common.bash and bats
 load common
 
 run_document() {
     mkdir -p data bin
-    cp -r "$top/data/samples" data/
+    cp -r "$top/data/samples" "$top/data/networks" data/
     ln -s "$VOXCONV" bin/voxconv
     awk -f "$top/tests/cli/commands.awk" "$top/$1" >commands.sh
     grep -q '^voxconv ' commands.sh
@@ -38,4 +38,12 @@ run_document() {
 
 @test "voxconv-kernel(1)" {
     run_document man/voxconv-kernel.1
+}
+
+@test "voxconv-run(1)" {
+    run_document man/voxconv-run.1
+}
+
+@test "voxconv-network(5)" {
+    run_document man/voxconv-network.5
 }

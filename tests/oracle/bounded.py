@@ -137,6 +137,20 @@ class Bounded:
         error = (gamma(taps) + 2 * taps * U64) * apply(self.worst()) + apply(self.error)
         return Bounded(apply(self.value), error + TINY)
 
+    def add(self, other):
+        """One rounding; torch broadcasts one channel, or one voxel a channel."""
+        value, error = self.value + other.value, self.error + other.error
+        return Bounded(value, error + U * (value.abs() + error) + TINY)
+
+    def mul(self, other):
+        value = self.value * other.value
+        error = self.value.abs() * other.error + other.value.abs() * self.error + self.error * other.error
+        return Bounded(value, error + U * (value.abs() + error) + TINY)
+
+    @staticmethod
+    def cat(parts):
+        return Bounded(torch.cat([p.value for p in parts], 1), torch.cat([p.error for p in parts], 1))
+
     def outside(self, y):
         """How many values of the float32 result y are outside the bound, and the largest excess."""
         y = y.double()

@@ -5,8 +5,9 @@ Layers: random Conv3d configurations in memory against torch's float64 result, w
 promise 1; a tenth as many chains with batch normalisation, activations and pooling. Initial weights: bit for
 bit torch's. Files of torch.save: their tensors bit for bit. Commands: the same through files and the command
 line. Blended patches: MONAI's sliding window. Augmented files: numpy's flip and rot90, torch's draws, nibabel's
-affines. Identity: an identity kernel over every NIfTI file that can be found. The seed is printed; the same seed
-gives the same cases. The last line is
+affines. Networks: random text networks with their state_dict, or torch's initial weights, and published models.
+Identity: an identity kernel over every NIfTI file that can be found. The seed is printed; the same seed gives the
+same cases. The last line is
 "N passed, N failed".
 """
 import argparse
@@ -32,6 +33,7 @@ import commands
 import driver
 import identity
 import named
+import networks
 import saved
 from layers import Activation, AnyActivation, BatchNorm, Case, Conv, Pool
 
@@ -165,6 +167,11 @@ def main():
                 tally, build, scratch, rng, max(count // 20, 1))),
             ("files of torch.save", lambda rng: saved.run(
                 tally, build, scratch, rng, max(count // 20, 1))),
+            ("text networks", lambda rng: networks.run(
+                tally, build, scratch, rng, max(count // 10, 1))),
+            ("initial networks", lambda rng: networks.run_initial(
+                tally, build, scratch, rng, max(count // 20, 1))),
+            ("brainchop's models", lambda rng: networks.run_brainchop(tally, build, scratch)),
             ("identity over NIfTI files", lambda rng: identity.run(tally, build, scratch)),
         ]
         for name, part in parts:

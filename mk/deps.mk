@@ -2,10 +2,10 @@
 # and tests; `make deps-lint` and `make deps-oracle` what those two need on top. mk/deps.sh does the work.
 
 DEPS_BUILD  := gcc make pkg-config libnifti2-dev libniftiio-dev zlib1g-dev libisal-dev libjansson-dev \
-               libzip-dev libsleef-dev
+               libzip-dev libsleef-dev libprotobuf-c-dev protobuf-c-compiler
 DEPS_TEST   := libcriterion-dev bats libpng-dev python3 jq
 DEPS_LINT   := clang libomp-dev clang-format clang-tidy cppcheck shellcheck
-DEPS_ORACLE := python3-torch python3-scipy python3-nibabel mricron-data
+DEPS_ORACLE := python3-torch python3-scipy python3-nibabel mricron-data libonnx-testdata
 
 .PHONY: deps deps-lint deps-oracle
 deps:

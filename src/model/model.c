@@ -53,10 +53,12 @@ static vox_status read_head(const char *path, unsigned char head[64], int64_t *c
     return status;
 }
 
-/* JSON begins with a brace, ONNX (protobuf) with a field tag that no text has, and the rest is
- * text. */
+/* ONNX begins with the tag of its first field, the version, which no text has; JSON with a brace,
+ * and the rest is text. */
 static const vox_model_format *find_format(const unsigned char *head, int64_t count) {
     int64_t i = 0;
+    if (count > 0 && head[0] == 1 << 3)
+        return &vox_model_onnx;
     while (i < count && (head[i] == ' ' || head[i] == '\t' || head[i] == '\r' || head[i] == '\n'))
         i++;
     if (i < count && head[i] == '{')
@@ -89,7 +91,8 @@ vox_model *vox_model_open(const char *path, const vox_model_options *o, vox_erro
     m->format = find_format(head, count);
     if (!m->format)
         vox_fail(err, VOX_ERR_UNSUPPORTED,
-                 "%s: neither a TensorFlow.js model.json nor a text network", path);
+                 "%s: neither an ONNX model, nor a TensorFlow.js model.json, nor a text network",
+                 path);
     else if (!m->format->open(m, o, err))
         return m;
 fail:

@@ -7,7 +7,7 @@ build=$1
 seeds=$build/seeds
 made=$seeds/made
 rm -rf "$seeds"
-mkdir -p "$made"/{scans,weights} "$seeds"/{nifti,gunzip,npy,npz,safetensors,pt,text,nifti_weights,kernel,options}
+mkdir -p "$made"/{scans,weights} "$seeds"/{nifti,gunzip,npy,npz,safetensors,pt,text,nifti_weights,kernel,options,onnx}
 python3 tests/cli/make_bad_scans.py "$made/scans"
 python3 tests/cli/make_bad_weights.py "$made/weights"
 

@@ -152,7 +152,7 @@ static vox_status check_external(const vox_model *m, const char *what, const ext
 /* Opens it and finds `bytes` in it; *fd is the caller's to close. */
 static vox_status open_external(const vox_model *m, const char *what, const Onnx__TensorProto *t,
                                 int64_t bytes, int *fd, int64_t *offset, vox_error *err) {
-    external e;
+    external e = {.path = NULL};
     vox_status status = parse_external(m, what, t, &e, err);
     if (status)
         return status;

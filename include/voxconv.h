@@ -279,7 +279,8 @@ vox_status vox_network_adaptive_pool3d(vox_network *n, bool average, const int64
                                        vox_error *err);
 /* Adds torch.nn.functional.interpolate or ONNX's Resize; beyond the first and the last voxel their
  * values stay. Linear: a*(1-t) + b*t along D, then H, then W, t rounded to float32 from double.
- * Nearest: coordinates are float32, as in torch, so that it is the same voxel. */
+ * Nearest: coordinates are float32, as in torch, so that it is the same voxel. Linear with half
+ * pixels and a scale that leaves the size as it is copies, as in torch. */
 vox_status vox_network_resize3d(vox_network *n, const vox_resize *r, vox_error *err);
 /* Adds torch.nn.PixelShuffle for three axes: (C*r0*r1*r2, D, H, W) to (C, D*r0, H*r1, W*r2). Where
  * `crd`, channel ((c*r0 + i)*r1 + j)*r2 + k is voxel (i, j, k) of output channel c (torch's order,

@@ -65,8 +65,6 @@ static double coordinate(const vox_resize *r, int i, int64_t in, int64_t o, doub
 
 static int64_t nearest(const vox_resize *r, int i, int64_t in, int64_t o) {
     double shift, x = coordinate(r, i, in, o, &shift);
-    if (in == out_extent(r, i, in)) /* as torch, whatever the scale was before it was rounded */
-        return o;
     switch (r->nearest) {
     case VOX_RESIZE_ROUND_PREFER_FLOOR:
         x = ceil(x - shift - 0.5);
@@ -90,6 +88,8 @@ static source source_of(const vox_resize *r, int i, int64_t in, int64_t o) {
         return (source){{at, at}, {1, 0}};
     }
     double shift, x = coordinate(r, i, in, o, &shift) - shift;
+    if (in == out_extent(r, i, in) && r->coordinates == VOX_RESIZE_HALF_PIXEL)
+        x = (double)o; /* as torch, also where it took some rounding to come out so */
     x = fmin(fmax(x, 0), (double)(in - 1));
     const int64_t at = (int64_t)x;
     const double share = x - (double)at;

@@ -58,6 +58,8 @@ class Cases:
         elif isinstance(layer, Pool):
             self.ints(3, layer.average, *layer.kernel, *layer.stride, *layer.padding,
                       *layer.padding, *layer.dilation, layer.ceil_mode, layer.include)
+        else:
+            layer.write(self)
 
 
 class Results:

@@ -2,7 +2,8 @@
 """oracle.py BUILD [--seed N] [--count N] - compares voxconv with torch, scipy and nibabel on random cases.
 
 Layers: random Conv3d configurations in memory against torch's float64 result, within the rounding bound of
-promise 1; a tenth as many chains with batch normalisation, activations and pooling. Initial weights: bit for
+promise 1; a tenth as many chains with batch normalisation, activations and pooling; normalisation over the
+volume, linear layers, adaptive pooling, transposed convolution and resizing alone. Initial weights: bit for
 bit torch's. Files of torch.save: their tensors bit for bit. Commands: the same through files and the command
 line. Blended patches: MONAI's sliding window. Augmented files: numpy's flip and rot90, torch's draws, nibabel's
 affines. Networks: random text networks with their state_dict, or torch's initial weights, and published models.
@@ -34,6 +35,7 @@ import driver
 import identity
 import named
 import networks
+import resample
 import saved
 from layers import Activation, AnyActivation, BatchNorm, Case, Conv, Pool
 
@@ -155,6 +157,9 @@ def main():
                 tally, build, scratch, rng, count, lambda _: [Conv])),
             ("chains with batch normalisation, activation, pooling", lambda rng: layers(
                 tally, build, scratch, rng, max(count // 5, 1), chain_kinds)),
+            ("normalisation over volumes, linear, adaptive pooling, transposed convolution, resizing",
+             lambda rng: layers(tally, build, scratch, rng, max(count // 4, 1),
+                                lambda rng: [rng.choice(resample.ALL)])),
             ("initial weights", lambda rng: initial_weights(
                 tally, build, scratch, rng, max(count // 100, 1))),
             ("named kernels against scipy.ndimage", lambda rng: named.run(

@@ -15,7 +15,17 @@
 #include <string.h>
 
 enum { CASE_CHAIN, CASE_INIT };
-enum { LAYER_CONV, LAYER_BATCHNORM, LAYER_ACTIVATION, LAYER_POOL };
+enum {
+    LAYER_CONV,
+    LAYER_BATCHNORM,
+    LAYER_ACTIVATION,
+    LAYER_POOL,
+    LAYER_GROUP_NORM,
+    LAYER_LINEAR,
+    LAYER_ADAPTIVE_POOL,
+    LAYER_CONV_TRANSPOSE,
+    LAYER_RESIZE,
+};
 
 /* The cases in memory and how far they have been read; `bad` once something ran over the end. */
 typedef struct tape {
@@ -128,6 +138,75 @@ static vox_status read_pool(tape *t, vox_network *network, vox_error *err) {
     return vox_network_pool3d(network, &p, err);
 }
 
+static vox_status read_group_norm(tape *t, vox_network *network, vox_error *err) {
+    const int64_t groups = read_int(t), channels = read_int(t);
+    bool has_weight = read_int(t) != 0, has_bias = read_int(t) != 0;
+    double eps = read_double(t);
+    float *weight = has_weight ? read_floats(t, channels) : NULL;
+    float *bias = has_bias ? read_floats(t, channels) : NULL;
+    vox_status status =
+        t->bad ? VOX_ERR_INTERNAL
+               : vox_network_group_norm(network, groups, channels, weight, bias, eps, err);
+    free(bias);
+    free(weight);
+    return status;
+}
+
+static vox_status read_linear(tape *t, vox_network *network, vox_error *err) {
+    const int64_t features = read_int(t), outputs = read_int(t);
+    bool has_bias = read_int(t) != 0;
+    float *weight = read_floats(t, features * outputs);
+    float *bias = has_bias ? read_floats(t, outputs) : NULL;
+    vox_status status = t->bad ? VOX_ERR_INTERNAL
+                               : vox_network_linear(network, features, outputs, weight, bias, err);
+    free(bias);
+    free(weight);
+    return status;
+}
+
+static vox_status read_adaptive_pool(tape *t, vox_network *network, vox_error *err) {
+    int64_t size[3];
+    bool average = read_int(t) != 0;
+    read_triple(t, size);
+    return vox_network_adaptive_pool3d(network, average, size, err);
+}
+
+static vox_status read_conv_transpose(tape *t, vox_network *network, vox_error *err) {
+    vox_conv_transpose3d c;
+    vox_conv_transpose3d_defaults(&c);
+    c.in_channels = read_int(t);
+    c.out_channels = read_int(t);
+    c.groups = read_int(t);
+    read_triple(t, c.kernel_size);
+    read_triple(t, c.stride);
+    read_triple(t, c.dilation);
+    read_triple(t, c.padding_before);
+    read_triple(t, c.padding_after);
+    read_triple(t, c.output_padding);
+    bool has_bias = read_int(t) != 0;
+    int64_t taps = c.kernel_size[0] * c.kernel_size[1] * c.kernel_size[2];
+    int64_t group = c.groups > 0 ? c.out_channels / c.groups : 0;
+    float *weight = read_floats(t, c.in_channels * group * taps);
+    float *bias = has_bias ? read_floats(t, c.out_channels) : NULL;
+    vox_status status =
+        t->bad ? VOX_ERR_INTERNAL : vox_network_conv_transpose3d(network, &c, weight, bias, err);
+    free(bias);
+    free(weight);
+    return status;
+}
+
+static vox_status read_resize(tape *t, vox_network *network, vox_error *err) {
+    vox_resize r;
+    vox_resize_defaults(&r);
+    r.mode = (vox_resize_mode)read_int(t);
+    r.coordinates = (vox_resize_coordinates)read_int(t);
+    r.nearest = (vox_resize_nearest)read_int(t);
+    read_triple(t, r.size);
+    for (int i = 0; i < 3; i++)
+        r.scale[i] = read_double(t);
+    return vox_network_resize3d(network, &r, err);
+}
+
 /* Reads a layer to its end, also where it is refused, so that the next case is found. */
 static vox_status read_layer(tape *t, vox_network *network, vox_error *err) {
     switch (read_int(t)) {
@@ -139,6 +218,16 @@ static vox_status read_layer(tape *t, vox_network *network, vox_error *err) {
         return read_activation(t, network, err);
     case LAYER_POOL:
         return read_pool(t, network, err);
+    case LAYER_GROUP_NORM:
+        return read_group_norm(t, network, err);
+    case LAYER_LINEAR:
+        return read_linear(t, network, err);
+    case LAYER_ADAPTIVE_POOL:
+        return read_adaptive_pool(t, network, err);
+    case LAYER_CONV_TRANSPOSE:
+        return read_conv_transpose(t, network, err);
+    case LAYER_RESIZE:
+        return read_resize(t, network, err);
     }
     t->bad = true;
     return VOX_ERR_INTERNAL;

@@ -96,12 +96,13 @@ static void cut_axes(level *result, const level *input) {
     }
 }
 
-/* A level for every value of the network; part NULL: everything is wanted. NULL with an error.
- * Freed with free(). */
+/* A level for every value of the network, and behind them one for what is wanted of the last:
+ * layers with a reach make all of it. part NULL: everything is wanted. NULL with an error. Freed
+ * with free(). */
 static level *make_levels(const vox_network *network, const int64_t in[4], const vox_box *part,
                           vox_error *err) {
     const int count = network->count;
-    level *levels = vox_alloc(count + 1, sizeof *levels, "pipeline", err);
+    level *levels = vox_alloc(count + 2, sizeof *levels, "pipeline", err);
     vox_value *values = levels ? vox_network_values(network, in, err) : NULL;
     if (!values) {
         free(levels);
@@ -124,8 +125,11 @@ static level *make_levels(const vox_network *network, const int64_t in[4], const
             include(&levels[l->input[k]].box, &box);
         }
     }
-    for (int v = 0; v <= count; v++) {
-        const vox_layer *l = v > 0 ? network->layer[v - 1] : NULL;
+    levels[count + 1] = levels[network->current];
+    if (part)
+        levels[count + 1].box = *part;
+    for (int v = 0; v <= count + 1; v++) {
+        const vox_layer *l = v > 0 && v <= count ? network->layer[v - 1] : NULL;
         if (part && l && l->class->window && !l->class->reach && levels[v].value.reads > 0)
             cut_axes(&levels[v], &levels[l->input[0]]);
         levels[v].shape[0] = levels[v].value.shape[0];
@@ -162,7 +166,7 @@ typedef struct builder {
     vox_pipeline *p;
     const vox_network *network;
     level *levels;
-    vox_stage **of; /* [count + 1] the stage that makes a value */
+    vox_stage **of; /* [count + 2] the stage that makes a value, or what is wanted of the last */
     int threads;
     vox_error *err;
 } builder;
@@ -229,12 +233,18 @@ static bool full(const builder *b, const vox_layer *l, int in, int result) {
     return memcmp(n + skip, out + skip, (size_t)(4 - skip) * sizeof *n) == 0;
 }
 
+static bool same_part(const builder *b, int in, int result) {
+    return memcmp(&b->levels[in].box, &b->levels[result].box, sizeof(vox_box)) == 0;
+}
+
 /* Which of a layer's inputs becomes its result where it lies: one that nobody else reads, of the
- * stage that comes last; -1 where there is none such. */
+ * stage that comes last; -1 where there is none such. An input of which more is made than is wanted
+ * here is not one. */
 static int choose_main(const builder *b, const vox_layer *l, int result) {
     int best = -1;
     for (int k = 0; k < l->input_count; k++)
         if (b->levels[l->input[k]].value.reads == 1 && full(b, l, l->input[k], result) &&
+            same_part(b, l->input[k], result) &&
             (best < 0 || stage_index(b, l->input[k]) > stage_index(b, l->input[best])))
             best = k;
     return best;
@@ -313,7 +323,13 @@ static vox_status build(builder *b) {
             return VOX_ERR_RESOURCE;
         }
     }
-    return add_stage(b, NULL, n->current, n->current) ? VOX_OK : VOX_ERR_RESOURCE;
+    int last = n->current;
+    if (!same_part(b, last, n->count + 1)) {
+        last = n->count + 1;
+        if (!(b->of[last] = add_stage(b, NULL, n->current, last)))
+            return VOX_ERR_RESOURCE;
+    }
+    return add_stage(b, NULL, last, last) ? VOX_OK : VOX_ERR_RESOURCE;
 }
 
 /* ---- The run, with planes or with their numbers alone ---- */
@@ -436,8 +452,8 @@ vox_pipeline *vox_pipeline_new(const vox_network *network, const int64_t in[4], 
     if (!p)
         return NULL;
     builder b = {.p = p, .network = network, .threads = threads, .err = err};
-    b.of = vox_alloc(network->count + 1, sizeof(vox_stage *), "pipeline", err);
-    p->stage = vox_alloc(network->count + 2, sizeof(vox_stage *), "pipeline", err);
+    b.of = vox_alloc(network->count + 2, sizeof(vox_stage *), "pipeline", err);
+    p->stage = vox_alloc(network->count + 3, sizeof(vox_stage *), "pipeline", err);
     b.levels = b.of && p->stage ? make_levels(network, in, part, err) : NULL;
     bool built = false;
     if (b.levels) {

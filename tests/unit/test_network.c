@@ -96,6 +96,65 @@ static void random_pool(graph *g, dice *d, int from) {
     add_alone(g, from, add_pool, &p);
 }
 
+static vox_status add_norm(vox_network *n, const void *parameters) {
+    const int64_t *groups_and_channels = parameters;
+    return vox_network_group_norm(n, groups_and_channels[0], groups_and_channels[1], NULL, NULL,
+                                  1e-2, NULL);
+}
+
+static vox_status add_adaptive(vox_network *n, const void *parameters) {
+    return vox_network_adaptive_pool3d(n, true, parameters, NULL);
+}
+
+static vox_status add_resize(vox_network *n, const void *parameters) {
+    return vox_network_resize3d(n, parameters, NULL);
+}
+
+static vox_status add_transpose(vox_network *n, const void *parameters) {
+    const int64_t channels = *(const int64_t *)parameters;
+    vox_conv_transpose3d c;
+    vox_conv_transpose3d_defaults(&c);
+    c.in_channels = channels;
+    c.out_channels = 3;
+    for (int i = 0; i < 3; i++) {
+        c.kernel_size[i] = 3;
+        c.stride[i] = 2;
+        c.padding_before[i] = c.padding_after[i] = 1;
+    }
+    dice d = dice_new((uint64_t)channels);
+    float *weight = random_values(&d, channels * 3 * 27);
+    vox_status status = vox_network_conv_transpose3d(n, &c, weight, weight, NULL);
+    free(weight);
+    return status;
+}
+
+/* A layer that looks at other planes than those of a window. */
+static void random_reach(graph *g, dice *d, int from) {
+    const int64_t *in = g->shape[from];
+    int64_t numbers[3] = {dice_between(d, 0, 1) ? in[0] : 1, in[0]};
+    vox_resize r;
+    switch (dice_between(d, 0, 3)) {
+    case 0:
+        add_alone(g, from, add_norm, numbers);
+        return;
+    case 1:
+        for (int i = 0; i < 3; i++)
+            numbers[i] = dice_between(d, 1, in[1 + i]);
+        add_alone(g, from, add_adaptive, numbers);
+        return;
+    case 2:
+        vox_resize_defaults(&r);
+        r.mode = dice_between(d, 0, 1) ? VOX_RESIZE_LINEAR : VOX_RESIZE_NEAREST;
+        for (int i = 0; i < 3; i++)
+            r.size[i] = dice_between(d, 1, 12);
+        add_alone(g, from, add_resize, &r);
+        return;
+    default:
+        if (voxels(in) < 500) /* it makes eight of one */
+            add_alone(g, from, add_transpose, &in[0]);
+    }
+}
+
 static vox_status add_relu(vox_network *n, const void *parameters) {
     const double slope = 0.25;
     (void)parameters;
@@ -199,7 +258,7 @@ static graph random_graph(dice *d) {
     for (int i = 0; i < layers; i++) {
         const int from =
             (int)(dice_between(d, 0, 1) ? g.count - 1 : dice_between(d, 0, g.count - 1));
-        switch (dice_between(d, 0, 6)) {
+        switch (dice_between(d, 0, 7)) {
         case 0:
         case 1:
             random_conv(&g, d, from);
@@ -215,6 +274,9 @@ static graph random_graph(dice *d) {
             break;
         case 5:
             random_slice(&g, d, from);
+            break;
+        case 6:
+            random_reach(&g, d, from);
             break;
         default:
             random_join(&g, d, from, (int)dice_between(d, 0, g.count - 1));

@@ -69,8 +69,13 @@ static vox_status transpose_shape(const vox_layer *l, const int64_t *in, int64_t
                         (long long)c->in_channels, (long long)in[0]);
     out[0] = c->out_channels;
     for (int i = 0; i < 3; i++) {
-        const int64_t n = in[1 + i];
+        const int64_t n = in[1 + i], most = INT64_C(1) << 40; /* so that no product overflows */
         int64_t first, end;
+        if (n > most / c->stride[i])
+            return vox_fail(err, VOX_ERR_USAGE,
+                            "convtranspose3d: stride=%lld along %c: makes more of an input of %lld "
+                            "than can be counted",
+                            (long long)c->stride[i], vox_axis_name[i], (long long)n);
         out[1 + i] = vox_transpose_extent(c, i, n);
         if (out[1 + i] < 1)
             return vox_fail(err, VOX_ERR_USAGE,

@@ -255,6 +255,9 @@ Test(layer_resample, transposed_convolution_refuses) {
     cr_assert_eq(vox_network_conv_transpose3d(network, &c, w, NULL, &err), VOX_OK);
     cr_assert_eq(vox_network_shape(network, (int64_t[]){1, 9, 3, 9}, out, &err), VOX_ERR_USAGE);
     cr_assert_not_null(strstr(err.message, "padding=3 and 0 along H"));
+    const int64_t vast = INT64_MAX / 2;
+    cr_assert_eq(vox_network_shape(network, (int64_t[]){1, 9, 9, vast}, out, &err), VOX_ERR_USAGE);
+    cr_assert_not_null(strstr(err.message, "along W: makes more"));
     cr_assert_eq(vox_network_shape(network, (int64_t[]){2, 9, 9, 9}, out, &err), VOX_ERR_USAGE);
     cr_assert_not_null(strstr(err.message, "in_channels=1"));
     vox_network_free(network);

@@ -584,6 +584,11 @@ static vox_status add_cat(vox_text_context *c) {
         .name = text, .least = least_words, .most = most_words, .keys = key_list, .add = function, \
         .takes_vector = true                                                                       \
     }
+#define VECTOR(text, least_words, most_words, key_list, function)                                  \
+    {                                                                                              \
+        .name = text, .least = least_words, .most = most_words, .keys = key_list, .add = function, \
+        .takes_vector = true, .gives_vector = true                                                 \
+    }
 #define ACTIVATION(text, number, key_list)                                                         \
     {                                                                                              \
         .name = text, .most = 1, .keys = key_list, .add = add_activation, .activation = number,    \
@@ -622,18 +627,8 @@ static const vox_text_kind kinds[] = {
     LAYER("pixel_shuffle3d", 0, 1, "upscale_factor ", add_pixel_shuffle3d),
     LAYER("adaptive_avgpool3d", 0, 1, "output_size ", add_adaptive_avgpool3d),
     LAYER("adaptive_maxpool3d", 0, 1, "output_size ", add_adaptive_maxpool3d),
-    {.name = "flatten",
-     .most = 1,
-     .keys = "",
-     .add = add_flatten,
-     .takes_vector = true,
-     .gives_vector = true},
-    {.name = "linear",
-     .most = 1,
-     .keys = "in_features out_features bias ",
-     .add = add_linear,
-     .takes_vector = true,
-     .gives_vector = true},
+    VECTOR("flatten", 0, 1, "", add_flatten),
+    VECTOR("linear", 0, 1, "in_features out_features bias ", add_linear),
     LAYER("maxpool3d", 0, 1, "kernel_size stride padding dilation ceil_mode ", add_maxpool3d),
     LAYER("avgpool3d", 0, 1, "kernel_size stride padding ceil_mode count_include_pad ",
           add_avgpool3d),

@@ -58,7 +58,8 @@ page_labels() {
 # The first argument of each LAYER and ACTIVATION is the word; the string behind the two numbers or the activation has
 # its parameters.
 @test "voxconv-network(5) has every word of a text network and every parameter, and no other word" {
-    tr '\n' ' ' <"$top/src/model/text.c" | grep -oE '(LAYER|ACTIVATION)\("[^)]*\)' >kinds.txt
+    tr '\n' ' ' <"$top/src/model/text_layers.c" |
+        grep -oE '(LAYER|ANY|VECTOR|ACTIVATION)\("[^)]*\)' >kinds.txt
     [ "$(wc -l <kinds.txt)" -ge 15 ]
     sed -E 's/[A-Z]+\("([a-z0-9_]+)".*/\1/' kinds.txt | sort >words.txt
     sed -n '/^\.SH WORDS/,/^\.SH ERRORS/p' "$top/man/voxconv-network.5" | grep -E -A1 '^\.T[PQ]$' |

@@ -223,10 +223,10 @@ vox_status onnx_fold_concat(onnx_walk *w, vox_error *err) {
 
 /* ---- New numbers ---- */
 
-/* A list attribute as a vector. */
+/* A list attribute as a vector; one of the two is there. */
 static onnx_constant *list_constant(const Onnx__AttributeProto *ints,
                                     const Onnx__AttributeProto *floats, vox_error *err) {
-    const int64_t count = (int64_t)(ints ? ints->n_ints : floats->n_floats);
+    const int64_t count = ints ? (int64_t)ints->n_ints : floats ? (int64_t)floats->n_floats : 0;
     onnx_constant *c = onnx_constant_new(ints != NULL, 1, &count, err);
     for (int64_t k = 0; c && k < count; k++)
         if (ints)
@@ -245,6 +245,8 @@ static bool has_attribute(const onnx_walk *w, const char *name) {
 
 vox_status onnx_fold_constant(onnx_walk *w, vox_error *err) {
     const Onnx__TensorProto *t = onnx_tensor(w, "value");
+    const Onnx__AttributeProto *ints = onnx_ints(w, "value_ints");
+    const Onnx__AttributeProto *floats = onnx_floats(w, "value_floats");
     onnx_constant *c = NULL;
     if (t) {
         c = onnx_tensor_read(w->m->owner, "a constant", t, err);
@@ -254,10 +256,8 @@ vox_status onnx_fold_constant(onnx_walk *w, vox_error *err) {
     } else if (has_attribute(w, "value_int")) {
         if ((c = onnx_constant_new(true, 0, NULL, err)))
             c->i[0] = onnx_int(w, "value_int", 0);
-    } else if (has_attribute(w, "value_ints")) {
-        c = list_constant(onnx_ints(w, "value_ints"), NULL, err);
-    } else if (has_attribute(w, "value_floats")) {
-        c = list_constant(NULL, onnx_floats(w, "value_floats"), err);
+    } else if (ints || floats) {
+        c = list_constant(ints, floats, err);
     } else {
         return ONNX_REFUSE(w, err, "a constant that is neither tensor nor numbers");
     }

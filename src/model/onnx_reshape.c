@@ -119,8 +119,9 @@ vox_status onnx_new_shape(onnx_walk *w, int rank, const int64_t *shape, int *new
         *new_rank = 2;
         return flatten(w, rank, shape, new_shape, err);
     }
-    if (onnx_list(w, is_reshape ? "shape" : "axes", 1, list, &count, err))
-        return err->status;
+    vox_status status = onnx_list(w, is_reshape ? "shape" : "axes", 1, list, &count, err);
+    if (status)
+        return status;
     if (strcmp(type, "Squeeze") == 0)
         return squeeze(w, rank, shape, count, list, new_rank, new_shape, err);
     if (count < 0)
@@ -177,8 +178,8 @@ static vox_status shuffle(onnx_walk *w, const onnx_value *v, bool crd, vox_error
 
 vox_status onnx_map_reshape(onnx_walk *w, vox_error *err) {
     const onnx_value *v = onnx_data(w, 0, err);
-    int rank;
-    int64_t shape[VOX_MAX_RANK];
+    int rank = 0;
+    int64_t shape[VOX_MAX_RANK] = {0};
     bool crd;
     char text[VOX_MAX_RANK * 22 + 4];
     if (!v || onnx_new_shape(w, v->view.rank, v->view.shape, &rank, shape, err))

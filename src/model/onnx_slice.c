@@ -17,7 +17,7 @@ static onnx_range clamp(int64_t n, int64_t from, int64_t to, int64_t step) {
     from = vox_max(low, vox_min(from < 0 ? from + n : from, high));
     to = vox_max(low, vox_min(to < 0 ? to + n : to, high));
     const int64_t span = step < 0 ? from - to : to - from;
-    return (onnx_range){from, step, span > 0 ? vox_ceil_div(span, step < 0 ? -step : step) : 0};
+    return (onnx_range){from, step, vox_ceil_div(vox_max(span, 0), vox_max(llabs(step), 1))};
 }
 
 vox_status onnx_slice_ranges(onnx_walk *w, int rank, const int64_t *shape,

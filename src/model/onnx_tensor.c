@@ -90,11 +90,10 @@ static bool parse_size(const char *text, int64_t *value) {
     return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
 }
 
-static vox_status parse_external(const vox_model *m, const char *what, const Onnx__TensorProto *t,
-                                 external *e, vox_error *err) {
+static bool parse_external(const vox_model *m, const char *what, const Onnx__TensorProto *t,
+                           external *e, vox_error *err) {
     const char *location = "";
-    e->offset = 0;
-    e->length = -1;
+    *e = (external){.length = -1};
     for (size_t i = 0; i < t->n_external_data; i++) {
         const char *key = t->external_data[i]->key, *value = t->external_data[i]->value;
         int64_t *size = NULL;
@@ -106,12 +105,14 @@ static vox_status parse_external(const vox_model *m, const char *what, const Onn
             size = &e->offset;
         else if (strcmp(key, "length") == 0)
             size = &e->length;
-        if (size && !parse_size(value, size))
-            return vox_fail(err, VOX_ERR_WEIGHTS, "%s: %s: %s=%s: not a number of bytes", m->path,
-                            what, key, value);
+        if (size && !parse_size(value, size)) {
+            vox_fail(err, VOX_ERR_WEIGHTS, "%s: %s: %s=%s: not a number of bytes", m->path, what,
+                     key, value);
+            return false;
+        }
     }
     e->path = vox_model_sibling(m, location, err);
-    return e->path ? VOX_OK : VOX_ERR_WEIGHTS;
+    return e->path != NULL;
 }
 
 /* Whether the file lies in the model's folder once all links are followed. */
@@ -152,10 +153,10 @@ static vox_status check_external(const vox_model *m, const char *what, const ext
 /* Opens it and finds `bytes` in it; *fd is the caller's to close. */
 static vox_status open_external(const vox_model *m, const char *what, const Onnx__TensorProto *t,
                                 int64_t bytes, int *fd, int64_t *offset, vox_error *err) {
-    external e = {.path = NULL};
-    vox_status status = parse_external(m, what, t, &e, err);
-    if (status)
-        return status;
+    external e;
+    vox_status status = VOX_OK;
+    if (!parse_external(m, what, t, &e, err))
+        return VOX_ERR_WEIGHTS;
     *offset = e.offset;
     *fd = open(e.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0)
@@ -171,8 +172,8 @@ static vox_status open_external(const vox_model *m, const char *what, const Onnx
 
 static vox_status read_external(const vox_model *m, const char *what, const Onnx__TensorProto *t,
                                 unsigned char *to, int64_t bytes, vox_error *err) {
-    int fd;
-    int64_t offset, done = 0;
+    int fd = -1;
+    int64_t offset = 0, done = 0;
     vox_status status = open_external(m, what, t, bytes, &fd, &offset, err);
     if (status)
         return status;
@@ -221,8 +222,8 @@ static vox_status count_numbers(const vox_model *m, const char *what, const Onnx
 vox_status onnx_tensor_check(const vox_model *m, const char *what, const Onnx__TensorProto *t,
                              vox_error *err) {
     const int size = stored(t->data_type).bytes;
-    int64_t count, bytes, offset;
-    int fd;
+    int64_t count = 0, bytes, offset;
+    int fd = -1;
     if (size == 0)
         return vox_fail(err, VOX_ERR_UNSUPPORTED, "%s: %s: data_type=%d: not served", m->path, what,
                         t->data_type);

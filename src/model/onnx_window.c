@@ -239,6 +239,14 @@ static vox_status five(onnx_walk *w, int i, const onnx_constant **c, vox_error *
     return VOX_OK;
 }
 
+/* Factors are float32, and so is their product with the extent: 6 by the float32 next to 7/6 is 7.
+ * Where the exact product is another size, the rounded one is meant. */
+static int64_t scaled_size(int64_t n, double scale) {
+    const float rounded = (float)n * (float)scale;
+    const int64_t size = (int64_t)rounded;
+    return size == (int64_t)((double)n * scale) ? 0 : size;
+}
+
 /* Where the factors and the sizes are: it moved twice. */
 static vox_status read_scales(onnx_walk *w, const onnx_value *v, vox_resize *r, vox_error *err) {
     const onnx_constant *scales, *sizes = NULL;
@@ -255,13 +263,13 @@ static vox_status read_scales(onnx_walk *w, const onnx_value *v, vox_resize *r, 
         const double size = sizes ? onnx_number(sizes, i) : 0;
         const double scale =
             a ? (double)a->floats[i] : (sizes ? size / (double)n : onnx_number(scales, i));
-        if (!(scale > 0 && scale < 0x1p31 && size < 0x1p31))
+        if (!(scale > 0 && scale * (double)n < 0x1p31))
             return ONNX_BAD(w, err, "scale %g along axis %d", scale, i);
         if (i < 2 && scale != 1)
             return ONNX_REFUSE(w, err, "scale %g along axis %d: served along D, H and W", scale, i);
         if (i >= 2) {
             r->scale[i - 2] = scale;
-            r->size[i - 2] = (int64_t)size;
+            r->size[i - 2] = sizes ? (int64_t)size : scaled_size(n, scale);
         }
     }
     return VOX_OK;

@@ -54,8 +54,8 @@ class ChannelsLast(nn.Module):
 
     def __init__(self, c, out):
         super().__init__()
-        # Of one channel nothing but rounding would be left.
-        self.norm, self.linear = nn.LayerNorm(c) if c > 1 else nn.Identity(), nn.Linear(c, out)
+        # Of one channel nothing but rounding would be left; two become -1 and 1, and little else.
+        self.norm, self.linear = nn.LayerNorm(c) if c > 2 else nn.Identity(), nn.Linear(c, out)
 
     def forward(self, x):
         x = x.permute(0, 2, 3, 4, 1)
@@ -251,8 +251,7 @@ def parts(rng, c, size):
         ("select", lambda x: x[:, c - 1].unsqueeze(1)),
         ("stack", lambda x: torch.cat([x, x * 2, F.relu(x)], 1)),
         ("there and back", lambda x: x.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)),
-        ("flat and back", lambda x: x.view(x.size(0), x.size(1), -1).view(x.shape)),
-        ("squeeze", lambda x: x[:, :1].squeeze(1).unsqueeze(1))])
+        ("flat and back", lambda x: x.view(x.size(0), x.size(1), -1).view(x.shape))])
     return Lambda(name, function)
 
 

@@ -252,6 +252,15 @@ Test(model_onnx_bad, attributes) {
     pb_list(&m, m.node[0], "dilations", 3, minus);
     expect_refused(&m, VOX_ERR_WEIGHTS, "dilations[2]=-1");
 
+    make_good(&m, 13); /* one number where a list belongs */
+    m.graph.n_initializer = 1;
+    pb_int(&m, pb_node(&m, "Constant", "", "b"), "value_ints", 3);
+    Onnx__NodeProto *last = m.node[2];
+    m.node[2] = m.node[1];
+    m.node[1] = m.node[0];
+    m.node[0] = last;
+    expect_refused(&m, VOX_ERR_WEIGHTS, "attribute 'value_ints' has the wrong type");
+
     make_good(&m, 13);
     pb_string(&m, m.node[0], "auto_pad", "SAME_SIDEWAYS");
     expect_refused(&m, VOX_ERR_UNSUPPORTED, "auto_pad");

@@ -7,7 +7,7 @@ build=$1
 seeds=$build/seeds
 made=$seeds/made
 rm -rf "$seeds"
-mkdir -p "$made"/{scans,weights} "$seeds"/{nifti,gunzip,npy,npz,safetensors,pt,text,nifti_weights,kernel,options,onnx}
+mkdir -p "$made"/{scans,weights} "$seeds"/{nifti,gunzip,npy,npz,safetensors,pt,text,nifti_weights,kernel,options,onnx,network,tfjs}
 python3 tests/cli/make_bad_scans.py "$made/scans"
 python3 tests/cli/make_bad_weights.py "$made/weights"
 
@@ -66,8 +66,46 @@ done
 # Voxel sizes of 1, 2 and 0.5 mm behind the spec.
 printf 'gaussian:2mm\0\0\0\0\0\0\0\360?\0\0\0\0\0\0\0@\0\0\0\0\0\0\340?' >"$seeds/kernel/voxel_mm"
 
+# Networks with the weights that they want, and without; models with their shard, good and bad.
+python3 -B tests/cli/make_models.py "$made/models"
+for file in data/networks/*.txt; do
+    cp "$file" "$seeds/network/$(basename "$file")"
+    sed -E '/^#/d; s/[0-9]([0-9])/\1/g' "$file" >"$seeds/network/small_$(basename "$file")"
+done
+cat >"$seeds/network/weights" <<'END'
+input channels=1
+save x
+conv3d a in_channels=1 out_channels=2 kernel_size=1,3,3 padding=0,1,1 padding_mode=reflect
+leaky_relu negative_slope=0.1
+save a
+batchnorm3d n eps=0
+conv3d b out_channels=2 kernel_size=3,1,1 padding=same dilation=2,1,1 bias=false
+add a
+mul x
+cat . x
+maxpool3d kernel_size=2,1,2 stride=2 ceil_mode=true
+from a
+softmax dim=1
+---
+END
+sed 's/^from a$/conv3d out out_channels=3 kernel_size=1,2,1/' "$seeds/network/weights" >"$seeds/network/more_weights"
+for file in weights more_weights; do
+    python3 - "$made/models/weights.safetensors" >>"$seeds/network/$file" <<'END'
+import sys
+sys.stdout.buffer.write(open(sys.argv[1], "rb").read().replace(b'"net.', b'    "'))
+END
+done
+for file in "$made"/models/{functional,sequential,arithmetic,turned,uint8,bad/*}/model.json; do
+    to=$seeds/tfjs/$(basename "$(dirname "$file")")
+    jq -c . "$file" >"$to" 2>/dev/null || cp "$file" "$to"
+    { printf -- '---\n' && cat "$(dirname "$file")"/*.bin; } >>"$to"
+done
+# Words of both formats for the fuzzer.
+grep -oE '"[a-z_0-9 ]+"' src/model/text_layers.c | tr -d '"' | tr ' ' '\n' | grep . | sort -u | sed 's/.*/"&"\n"&="/' >"$seeds/network.dict"
+grep -ohE '"[A-Za-z_0-9]+"' src/model/keras.c src/model/tfjs.c | sort -u >"$seeds/tfjs.dict"
+
 # Each command line of the README and of the tests' table, a word a line.
-grep -hoE 'voxconv (conv|info|kernel) [^|>\\]*' README.md man/*.1 | sort -u | cut -d' ' -f2- | {
+grep -hoE 'voxconv (conv|info|kernel|run) [^|>\\]*' README.md man/*.1 | sort -u | cut -d' ' -f2- | {
     number=0
     while read -r line; do
         number=$((number + 1))
@@ -75,7 +113,7 @@ grep -hoE 'voxconv (conv|info|kernel) [^|>\\]*' README.md man/*.1 | sort -u | cu
     done
 }
 # The fuzzer's vocabulary: options and their words, names of kernels.
-for command in conv info kernel; do
+for command in conv info kernel run; do
     "$build/voxconv" "$command" --help
 done | grep -oE -- '--[a-z-]+|[a-z_]{3,}' | sort -u | sed 's/.*/"&"/' >"$seeds/options.dict"
 "$build/voxconv" kernel --list | grep -oE '^[a-z]+' | sed 's/.*/"&:"/' >"$seeds/kernel.dict"

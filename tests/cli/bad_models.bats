@@ -9,6 +9,7 @@ setup_file() {
 
 setup() {
     load bad_helper
+    # shellcheck disable=SC2034 # for bad_helper.bash
     verb=run
     cd "$BATS_FILE_TMPDIR" || return 1
 }

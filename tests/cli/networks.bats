@@ -6,10 +6,11 @@ load common
 
 # scan FILE: in.nii with the channels that the network wants, small and of odd sizes.
 scan() {
-    local channels
+    local channels values
     channels=$(sed -nE 's/^input channels=([0-9]+).*/\1/p' "$1")
     [ "$channels" -ge 1 ]
-    volume in.nii "13,11,12,$channels" $(seq 1 $((13 * 11 * 12 * channels)) | awk '{ print $1 * 7919 % 101 / 8 - 6 }')
+    mapfile -t values < <(seq 1 $((13 * 11 * 12 * channels)) | awk '{ print $1 * 7919 % 101 / 8 - 6 }')
+    volume in.nii "13,11,12,$channels" "${values[@]}"
 }
 
 @test "every network runs with --init, streamed, in patches and at once with the same bytes" {

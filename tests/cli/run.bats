@@ -233,7 +233,7 @@ END
 @test "-t, --split, -z and the geometry are those of voxconv conv" {
     network 'input channels=1' 'conv3d c out_channels=2 kernel_size=2 stride=3,2,1'
     common=("$samples/ct.nii.gz" -q -f)
-    conv=(conv "${common[@]}" --init torch --out-channels 2 -k 2 -s 3,2,1)
+    conv=(conv "${common[@]}" --init torch --out-channels 2 -k 2 -s "3,2,1")
     run=(run net.txt "${common[@]}" --init)
     for more in '-t input' '-t int16' '-z 9' '--split -t uint8'; do
         mkdir -p want got

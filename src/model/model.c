@@ -23,7 +23,7 @@ vox_status vox_model_read_file(const char *path, unsigned char **data, int64_t *
     int64_t room = s ? vox_max(vox_source_bytes(s), 1 << 16) + 1 : 0, got = 1;
     *data = s ? vox_alloc_uncleared(room, 1, path, &local) : NULL;
     *bytes = 0;
-    while (!local.status && got > 0) {
+    while (*data && !local.status && got > 0) {
         if (*bytes == room) { /* gzip, or a file that grows */
             unsigned char *more = vox_alloc_uncleared(2 * room, 1, path, &local);
             if (!more)

@@ -236,10 +236,10 @@ static vox_status add_batchnorm3d(vox_text_context *c) {
                                    : vox_tensor_new(1, &channels, c->err);
         if (!t[i])
             status = c->err->status;
-        for (int64_t k = 0; !status && !c->content->weights && k < channels; k++)
+        for (int64_t k = 0; t[i] && !c->content->weights && k < channels; k++)
             t[i]->data[k] = i == 1 || i == 2 ? 1 : 0;
     }
-    if (!status)
+    if (t[0] && t[1] && !status)
         status = vox_network_batchnorm3d(c->network, channels, t[0]->data, t[1]->data,
                                          t[2] ? t[2]->data : NULL, t[3] ? t[3]->data : NULL, eps,
                                          c->err);

@@ -93,6 +93,10 @@ static vox_status read_weight(const vox_model *m, const json_t *entry, const sha
     w->rank = (int)json_array_size(shape);
     for (int i = 0; i < w->rank; i++)
         w->shape[i] = json_integer_value(json_array_get(shape, (size_t)i));
+    for (int i = 0; i < w->rank; i++)
+        if (w->shape[i] < 1)
+            return vox_fail(err, VOX_ERR_WEIGHTS, "%s: weight '%.100s': shape: an extent of %lld",
+                            m->path, name, (long long)w->shape[i]);
     if (!vox_product(w->shape, w->rank, &w->count) ||
         !vox_mul(w->count, stored.element.bytes, &bytes) || !vox_add(*at, bytes, &end) ||
         end > s->bytes)

@@ -80,7 +80,8 @@ bad_line() {
 
 @test "weight missing" { bad_model 5 weight_missing "layer 'a': no weight a/kernel"; }
 @test "weight of another shape" { bad_model 5 weight_shape '.*a/kernel.*\(3, 3, 1, 1, 2\).*\(1, 3, 3, 1, 2\)'; }
-@test "weight with negative extents" { bad_model 5 weight_negative '.*a/kernel.*shape'; }
+@test "weight with negative extents" { bad_model 5 weight_negative '.*a/kernel.*shape.*-3'; }
+@test "weight without values" { bad_model 5 weight_empty '.*a/kernel.*shape.*0'; }
 @test "weight whose product overflows" { bad_model 5 weight_huge '.*a/kernel.*shape'; }
 @test "weight without a name" { bad_model 5 weight_nameless '.*name'; }
 @test "weight of an unknown type" { bad_model 4 weight_dtype '.*a/kernel.*dtype'; }

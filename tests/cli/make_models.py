@@ -355,6 +355,7 @@ def bad_models(folder):
     bad("weight_missing", entry("a/kernel", name="a/colonel"))
     bad("weight_shape", entry("a/kernel", shape=[3, 3, 1, 1, 2]))
     bad("weight_negative", entry("a/kernel", shape=[1, -3, -3, 1, 2]))
+    bad("weight_empty", entry("a/kernel", shape=[1, 3, 0, 1, 2]))
     bad("weight_huge", entry("a/kernel", shape=[2 ** 31, 2 ** 31, 4, 1, 2]))
     bad("weight_dtype", entry("a/kernel", dtype="complex64"))
     bad("weight_nameless", entry("a/kernel", name=None))

@@ -170,9 +170,12 @@ bad_line() {
     bad_line 5 'from x: nothing was saved' 'from x'
     bad_network 5 '2: add x: nothing was saved' 'input channels=1' 'add x' 'save x'
 }
-@test "text: more weights than memory" {
+@test "text: more weights than can be counted" {
     printf 'input channels=1\nconv3d a out_channels=1048576 kernel_size=1048576\n' >huge.txt
     refuses 5 'huge\.txt:2: .*too large' huge.txt in.nii --init
+}
+@test "text: more weights than memory" {
+    [ -z "${VOXCONV_SANITIZED:-}" ] || skip "the sanitizer reports allocations that fail"
     printf 'input channels=1\nconv3d a out_channels=1048576 kernel_size=1000\n' >large.txt
     refuses 7 '.*memory' large.txt in.nii --init
 }

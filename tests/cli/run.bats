@@ -168,6 +168,22 @@ END
     [ -z "$output" ]
 }
 
+# Means of 1..8 and of three frames of four, 2*m + 0.5 and 10 - m.
+@test "a network that ends in a vector prints numbers, or writes a tensor" {
+    volume in.nii 2,2,2
+    volume frames.nii 2,2,1,3
+    tensors w.safetensors fc.weight=2,1:2,-1 fc.bias=2:0.5,10
+    network 'input channels=1' 'adaptive_avgpool3d 1' 'flatten' 'linear fc out_features=2'
+    vox run net.txt in.nii -w w.safetensors
+    [ "$output" = "9.5 5.5" ]
+    vox run net.txt frames.nii -w w.safetensors --json
+    jq -e '.values == [[5.5, 7.5], [13.5, 3.5], [21.5, -0.5]]' <<<"$output"
+    "$VOXCONV" run net.txt frames.nii -w w.safetensors -o out.txt
+    [ "$(tr '\n' ' ' <out.txt)" = "3 2 5.5 7.5 13.5 3.5 21.5 -0.5 " ]
+    vox run net.txt frames.nii -w w.safetensors --argmax
+    [ "$(tr '\n' ' ' <<<"$output")" = "1 0 0 " ]
+}
+
 # ---- TensorFlow.js models ----
 
 @test "a functional model: Add, Concatenate, batch normalisation, pooling, strides" {

@@ -116,6 +116,10 @@ static void forget(onnx_value *v) {
     v->constant = NULL;
 }
 
+/* How many numbers folding may make: shape arithmetic is small, and what is made of weights that
+ * are really there is about as large as they are. */
+enum { FOLD_SMALL = 1 << 22, FOLD_PER_WEIGHT = 4 };
+
 /* An initializer is converted when the first node that reads it is reached. */
 static vox_status load(onnx_walk *w, int d, vox_error *err) {
     const onnx_definition *def = &w->m->definition[d];
@@ -126,6 +130,8 @@ static vox_status load(onnx_walk *w, int d, vox_error *err) {
     snprintf(what, sizeof what, "initializer '%s'", def->name);
     v->constant = onnx_tensor_read(w->m->owner, what, def->tensor, err);
     v->known = v->constant != NULL;
+    if (v->known)
+        w->fold += FOLD_PER_WEIGHT * v->constant->count;
     return v->known ? VOX_OK : err->status;
 }
 
@@ -208,14 +214,7 @@ static vox_status start(onnx_walk *w, const int64_t in[4], vox_error *err) {
     if (!w->volume)
         return VOX_ERR_RESOURCE;
     memcpy(w->volume[input->number], in, sizeof *w->volume);
-    /* Shape arithmetic is small, and what is made of weights is about as large as they are. */
-    w->fold = INT64_C(1) << 22;
-    for (size_t i = 0; i < m->proto->graph->n_initializer; i++) {
-        const Onnx__TensorProto *t = m->proto->graph->initializer[i];
-        int64_t count = 0;
-        if (vox_product(t->dims, (int)t->n_dims, &count) && count < INT32_MAX)
-            w->fold += 4 * count;
-    }
+    w->fold = FOLD_SMALL;
     return VOX_OK;
 }
 

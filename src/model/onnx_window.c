@@ -1,6 +1,7 @@
 /* onnx_window.c - convolutions, pooling and resizing: operators that look at neighbours. */
 #include "model/onnx_walk.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- Parameters that they share ---- */
@@ -192,6 +193,20 @@ vox_status onnx_map_conv_transpose(onnx_walk *w, vox_error *err) {
 
 /* ---- Pooling ---- */
 
+/* Padding of more than half a window, as exporters to old opsets make of ceil_mode, is a layer of
+ * its own: minus infinity for a maximum, zeros for an average that counts them. */
+static vox_status pad_first(onnx_walk *w, window *p, float fill, onnx_value *v, vox_error *err) {
+    vox_slice s = {.mode = VOX_PAD_ZEROS, .fill = fill};
+    for (int i = 0; i < 4; i++) {
+        s.step[i] = 1;
+        s.from[i] = i ? -p->before[i - 1] : 0;
+        s.count[i] = v->volume[i] + (i ? p->before[i - 1] + p->after[i - 1] : 0);
+    }
+    *p = without_padding(*p);
+    onnx_select(w, v);
+    return onnx_added(w, vox_network_slice(w->network, &s, &w->why), v, err);
+}
+
 vox_status onnx_map_pool(onnx_walk *w, vox_error *err) {
     const onnx_value *v = onnx_volume_input(w, err);
     const int64_t none[3] = {0};
@@ -204,12 +219,19 @@ vox_status onnx_map_pool(onnx_walk *w, vox_error *err) {
     pool.ceil_mode = onnx_int(w, "ceil_mode", 0) != 0;
     pool.count_include_pad = onnx_int(w, "count_include_pad", 0) != 0;
     pad_automatically(&p, v->volume + 1);
+    onnx_value from = *v;
+    bool wide = false;
+    for (int i = 0; i < 3; i++)
+        wide = wide || 2 * vox_max(p.before[i], p.after[i]) > p.kernel[i];
+    if (wide && (!pool.average || pool.count_include_pad) &&
+        pad_first(w, &p, pool.average ? 0 : -INFINITY, &from, err))
+        return err->status;
     memcpy(pool.kernel_size, p.kernel, sizeof pool.kernel_size);
     memcpy(pool.stride, p.stride, sizeof pool.stride);
     memcpy(pool.dilation, p.dilation, sizeof pool.dilation);
     memcpy(pool.padding_before, p.before, sizeof pool.padding_before);
     memcpy(pool.padding_after, p.after, sizeof pool.padding_after);
-    onnx_select(w, v);
+    onnx_select(w, &from);
     return give_added(w, vox_network_pool3d(w->network, &pool, &w->why), err);
 }
 

@@ -82,6 +82,18 @@ Test(model_onnx_operators, automatic_padding_of_pools) {
     expect_pool("AveragePool", "SAME_LOWER", (const float[]){1, 1.5, 2.5, 3.5, 4.5});
 }
 
+/* Two columns behind a window of two: the last maximum sees one number, and padding. */
+Test(model_onnx_operators, more_padding_than_half_a_window) {
+    static const int64_t pads[6] = {0, 0, 0, 0, 0, 2}, strides[3] = {1, 1, 2};
+    pb_file m;
+    start(&m, 9);
+    Onnx__NodeProto *n = pb_node(&m, "MaxPool", "x", "y");
+    pb_list(&m, n, "kernel_shape", 3, width2);
+    pb_list(&m, n, "strides", 3, strides);
+    pb_list(&m, n, "pads", 6, pads);
+    expect_row(&m, 1, 5, 3, (const float[]){2, 4, 5});
+}
+
 /* Transposed with stride 2 and weights 1, 10, 100: 3 inputs make 7 numbers; output_shape keeps 6 of
  * them, and without auto_pad the larger part of the padding is in front. */
 Test(model_onnx_operators, output_shape_of_transposed_convolutions) {

@@ -7,6 +7,7 @@ float32 and the comparison needs no tolerance.
     in.nii                      6 x 5 x 4 voxels, one channel
     NAME/model.json, *.bin      a model; NAME.nii: its output
     weights.safetensors, .npz   the weights of `functional` under torch's names and in its order, `net.` before each
+    functional.onnx             the same network as an ONNX model
     bad/NAME/model.json         see bad_models()
 """
 import copy
@@ -305,6 +306,64 @@ def write_weights(stem, arrays):
             archive.writestr(name + ".npy", npy(shape, values))
 
 
+# ---- ONNX, by the field numbers of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto) ----
+
+
+def varint(n):
+    return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+
+
+def field(number, value):
+    """A number, a text, a float, or a message that is encoded already."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def attribute(name, value):
+    if isinstance(value, list):
+        return field(1, name) + b"".join(field(8, v) for v in value) + field(20, 7)
+    number, kind = (2, 1) if isinstance(value, float) else (3, 2)
+    return field(1, name) + field(number, value) + field(20, kind)
+
+
+def node(kind, inputs, output, **attributes):
+    return field(1, b"".join(field(1, name) for name in inputs) + field(2, output) + field(3, output) +
+                 field(4, kind) + b"".join(field(5, attribute(*a)) for a in attributes.items()))
+
+
+def initializer(name, shape, values):
+    return field(5, b"".join(field(1, n) for n in shape) + field(2, 1) + field(8, name) +
+                 field(9, struct.pack("<%df" % len(values), *values)))
+
+
+def value_info(number, name, shape):
+    dims = b"".join(field(1, field(1, n) if isinstance(n, int) else field(2, n)) for n in shape)
+    return field(number, field(1, name) + field(2, field(1, field(1, 1) + field(2, dims))))
+
+
+def onnx_functional():
+    """The network of functional(), as an exporter would write it down."""
+    nodes = [
+        node("Conv", ["x", "net.a.weight", "net.a.bias"], "a0", pads=[0, 1, 1, 0, 1, 1]),
+        node("Relu", ["a0"], "a"),
+        node("BatchNormalization", ["a", "net.n.weight", "net.n.bias", "net.n.running_mean", "net.n.running_var"],
+             "n", epsilon=0.0),
+        node("Conv", ["n", "net.b.weight"], "b", pads=[2, 0, 0, 2, 0, 0], dilations=[2, 1, 1]),
+        node("Add", ["b", "a"], "sum"),
+        node("Concat", ["sum", "x"], "cat", axis=1),
+        node("MaxPool", ["cat"], "pool", kernel_shape=[2, 1, 2], strides=[2, 1, 2]),
+        node("Conv", ["pool", "net.out.weight", "net.out.bias"], "out", strides=[1, 2, 1]),
+    ]
+    weights = [initializer(name, *array) for name, array in torch_weights(functional()).items()]
+    graph = (b"".join(nodes) + field(2, "functional") + b"".join(weights) +
+             value_info(11, "x", ["N", 1, "D", "H", "W"]) + value_info(12, "out", ["N", 3, "d", "h", "w"]))
+    return field(1, 8) + field(8, field(2, 13)) + field(7, graph)
+
+
 def write_tensor(path, x):
     channels, size, values = x
     numbers = [values[(c, *at)] for c in range(channels) for at in boxes(size)]
@@ -412,6 +471,8 @@ def main(folder):
         model, data = document(functional(), quantized=form)
         write(form, model, data)
     write_weights("weights", torch_weights(functional()))
+    with open("functional.onnx", "wb") as f:
+        f.write(onnx_functional())
     bad_models("bad")
 
 

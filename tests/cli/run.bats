@@ -186,6 +186,15 @@ END
 
 # ---- TensorFlow.js models ----
 
+@test "an ONNX model: the same network gives the same voxels; cut short it is refused" {
+    makes "$models/functional.nii" "$models/functional.onnx" "$models/in.nii"
+    head -c 300 "$models/functional.onnx" >cut.onnx
+    vox run cut.onnx "$models/in.nii" -o cut.nii
+    [ "$status" -eq 5 ]
+    [[ "$output" == "voxconv: cut.onnx: "* ]]
+    [ ! -e cut.nii ]
+}
+
 @test "a functional model: Add, Concatenate, batch normalisation, pooling, strides" {
     makes "$models/functional.nii" "$models/functional/model.json" "$models/in.nii"
 }

@@ -50,7 +50,8 @@ signalled() {
     volume in.nii 16,16,16
     # Opened for both ways, the fifo neither blocks here nor ends there.
     exec 4<>in.fifo
-    "$VOXCONV" conv - --kernel box:3 -o out/out.nii <in.fifo 2>stderr 3>&- 4>&- &
+    # Under nohup a signal that ends other runs is ignored, as it should be; not here.
+    env --default-signal=HUP,INT,TERM "$VOXCONV" conv - --kernel box:3 -o out/out.nii <in.fifo 2>stderr 3>&- 4>&- &
     local pid=$! tries=0
     head -c 8000 in.nii >&4
     while [ -z "$(ls -A out)" ] && [ $((tries += 1)) -lt 1000 ]; do

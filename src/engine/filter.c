@@ -226,7 +226,7 @@ static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_opti
     const int64_t cap = o->max_memory ? o->max_memory : vox_memory_default_cap();
     const bool fixed = o->patch_size[1] > 0;
     int64_t patch[2] = {j->out[2], j->out[3]};
-    bool cuttable;
+    bool cuttable = false;
     vox_status status = check_cuttable(j, o, &cuttable, err);
     if (status)
         return status;
@@ -520,7 +520,7 @@ static void fill_report(vox_report *r, const job *j, const vox_reader *reader,
     vox_reader_counts(reader, &r->input_nan, &r->input_inf);
     if (to->writer)
         vox_writer_counts(to->writer, &r->output_nan, &r->output_inf, &r->clamped);
-    else
+    else if (to->values)
         count_values(to->values, &r->output_nan, &r->output_inf);
 }
 
@@ -567,7 +567,7 @@ static vox_status filter(vox_input *in, const vox_network *network, const char *
         goto out;
     if (report)
         fill_report(report, &j, r.reader, &r.to, now() - start);
-    if (!output) {
+    if (values) {
         *values = r.to.values;
         r.to.values = NULL;
     }

@@ -3,6 +3,7 @@
 
 #include "base/spread.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,6 +109,7 @@ typedef struct origin {
 } origin;
 
 static const float *origin_row(const origin *o, int64_t c, int64_t d, int64_t r) {
+    assert(o->planes || o->feed);
     return o->planes ? vox_plane_row(o->planes, c, d, r)
                      : vox_feed_row(o->feed, d, r) + c * o->feed->ring.channel_stride;
 }
@@ -178,11 +180,11 @@ static void arrive_unit(void *user, int64_t unit, int thread) {
         for (int i = 0; i < s->op_count; i++)
             apply_op(s, &s->op[i], d, r);
     for (int i = s->to_count; i-- > 0;) { /* the first one last: the others copy from it */
-        const bool copies = i > 0 || a->straight;
-        const origin ring = {&first->ring, NULL}, *from = i > 0 ? &ring : a->x;
+        const origin ring = {&first->ring, NULL};
+        const origin *from = i > 0 ? &ring : a->straight ? a->x : NULL; /* NULL: it is there */
         for (int64_t c = channel; c < channel_end; c++)
-            for (int64_t r = row; r < row_end && (copies || !vox_feed_border_stays(first)); r++)
-                vox_feed_pad_row(s->to[i], c, d, r, copies ? origin_row(from, c, d, r) : NULL,
+            for (int64_t r = row; r < row_end && (from || !vox_feed_border_stays(first)); r++)
+                vox_feed_pad_row(s->to[i], c, d, r, from ? origin_row(from, c, d, r) : NULL,
                                  thread);
     }
 }

@@ -41,6 +41,20 @@ def load_scan(path, shape):
     return torch.from_numpy(values.transpose(3, 2, 1, 0)[None].copy())
 
 
+class WordActivation(Activation):
+    """One that text networks have a word for, with the parameters that are written."""
+    kinds = ["relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "sigmoid", "hardsigmoid", "hardswish", "silu",
+             "tanh", "softplus", "mish", "softsign", "clip", "softmax"]
+
+    def word(self):
+        return "hardtanh" if self.kind == "clip" else self.kind
+
+    def keys(self):
+        names = {"leaky_relu": ("negative_slope",), "elu": ("alpha",), "softplus": ("beta", "threshold"),
+                 "clip": ("min_val", "max_val")}.get(self.kind, ())
+        return {name: repr(value) for name, value in zip(names, self.parameter)}
+
+
 class Network:
     """Lines of a text network, its state_dict, and the value that torch expects behind each line."""
 
@@ -108,9 +122,8 @@ class Network:
         self.state = self.state.batchnorm(mean, var, weight if affine else None, bias if affine else None, eps)
 
     def _activation(self, rng):
-        act = Activation(rng, None, None)
-        key = {"leaky_relu": "negative_slope", "elu": "alpha"}.get(act.kind)
-        self._say(rng, act.kind, **({key: act.parameter} if key else {}))
+        act = WordActivation(rng, None, None)
+        self._say(rng, act.word(), **act.keys())
         self.state = act.expect(self.state)
 
     def _pool(self, rng):
@@ -248,9 +261,8 @@ class Initial:
             self.state = self.state.batchnorm(norm.running_mean, norm.running_var, norm.weight.detach(),
                                               norm.bias.detach(), norm.eps)
         if rng.random() < 0.7:
-            act = Activation(rng, None, None)
-            key = {"leaky_relu": " negative_slope=%g", "elu": " alpha=%g"}.get(act.kind)
-            self.lines.append(act.kind + (key % act.parameter if key else ""))
+            act = WordActivation(rng, None, None)
+            self.lines.append(" ".join([act.word()] + ["%s=%s" % item for item in act.keys().items()]))
             self.state = act.expect(self.state)
         return out
 
@@ -295,7 +307,7 @@ def brainchop(path, x, turned):
     for layer in topology.get("model_config", topology)["config"]["layers"][1:]:
         config = layer["config"]
         if layer["class_name"] == "Activation":
-            state = state.activation(config["activation"], 1.0)
+            state = state.activation(config["activation"], (1.0,) if config["activation"] == "elu" else ())
             continue
         assert layer["class_name"] == "Conv3D" and config["padding"] == "same" and config["activation"] == "linear"
         kernel = weights[config["name"] + "/kernel"].permute((4, 3, 2, 1, 0) if turned else (4, 3, 0, 1, 2))

@@ -1,6 +1,7 @@
 /* base.c - errors, checked sizes, aligned memory. */
 #include "base/base.h"
 
+#include <time.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -90,4 +91,32 @@ const char *vox_bytes_text(int64_t bytes, char buf[32]) {
 float vox_machine_nan(void) {
     volatile float infinity = INFINITY;
     return 0 * infinity;
+}
+
+void vox_copy_planes(const vox_planes *to, const vox_planes *from, int64_t d, int64_t count) {
+    for (int64_t c = 0; c < to->channels; c++)
+        for (int64_t p = d; p < d + count; p++)
+            for (int64_t r = 0; r < to->rows; r++)
+                memcpy(vox_plane_row(to, c, p, r), vox_plane_row(from, c, p, r),
+                       (size_t)to->columns * sizeof(float));
+}
+
+void *vox_grow(void *list, int count, int *room, size_t size, const char *what, vox_error *err) {
+    if (count < *room)
+        return list;
+    const int more = 2 * *room + 4;
+    void *larger = vox_alloc(more, size, what, err);
+    if (!larger)
+        return NULL;
+    if (count > 0)
+        memcpy(larger, list, (size_t)count * size);
+    free(list);
+    *room = more;
+    return larger;
+}
+
+double vox_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }

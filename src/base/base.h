@@ -47,12 +47,21 @@ enum { VOX_ALIGN = 64 };
 void *vox_alloc(int64_t count, size_t size, const char *what, vox_error *err);
 /* The same without the zeros, for large memory that is about to be written. */
 void *vox_alloc_uncleared(int64_t count, size_t size, const char *what, vox_error *err);
+/* Room for one more in a list that holds `count` elements of `size` bytes and has room for *room:
+ * the list itself, or a larger copy, and the list is freed. NULL with VOX_ERR_RESOURCE, and the
+ * list stays. */
+void *vox_grow(void *list, int count, int *room, size_t size, const char *what, vox_error *err);
 /* A copy of a string, or NULL with VOX_ERR_RESOURCE. */
 char *vox_strdup(const char *s, vox_error *err);
 
 /* "1.5 GiB": for messages, rounded up: who asks for the size that a message names gets enough.
  * Writes into and returns buf. */
 const char *vox_bytes_text(int64_t bytes, char buf[32]);
+
+/* ---- Time ---- */
+
+/* Seconds of a clock that only goes forward. */
+double vox_now(void);
 
 /* ---- NaN ---- */
 
@@ -105,5 +114,8 @@ static inline float *vox_plane_row(const vox_planes *p, int64_t channel, int64_t
     return p->data + d % p->slots * p->slot_stride + channel * p->channel_stride +
            row * p->row_stride;
 }
+
+/* Copies planes [d, d + count) of all channels of `to`, which `from` has in the same extents. */
+void vox_copy_planes(const vox_planes *to, const vox_planes *from, int64_t d, int64_t count);
 
 #endif

@@ -9,7 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 void vox_augment_defaults(vox_augment_options *o) {
     *o = (vox_augment_options){.plane = {1, 2}, .compression = -1};
@@ -274,15 +273,9 @@ static vox_status run_all(job *j, vox_turner **turners, vox_error *err) {
     return local.status ? vox_fail(err, local.status, "%s", local.message) : VOX_OK;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 vox_status vox_augment(const vox_augment_file *files, int count, const vox_augment_options *o,
                        vox_augment_report *report, vox_error *err) {
-    const double start = now();
+    const double start = vox_now();
     job j = {.count = 0};
     vox_turner **turners = NULL;
     vox_status status = make_job(&j, files, count, o, err);
@@ -295,7 +288,7 @@ vox_status vox_augment(const vox_augment_file *files, int count, const vox_augme
                                        .voxels = j.progress.total,
                                        .planned_bytes = j.plan.total_bytes,
                                        .threads = j.threads,
-                                       .seconds = now() - start};
+                                       .seconds = vox_now() - start};
         for (int i = 0; i < count; i++)
             report->clamped += vox_turner_clamped(turners[i]);
     }

@@ -10,7 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 void vox_filter_defaults(vox_filter_options *o) {
     *o = (vox_filter_options){.datatype = 16 /* NIFTI_TYPE_FLOAT32 */,
@@ -404,11 +403,7 @@ static void keep_planes(const destination *to, int64_t d, int64_t count, const v
     const int64_t *shape = to->values->shape + 1;
     const int64_t frame = shape[0] * shape[1] * shape[2] * shape[3];
     const vox_planes all = vox_dense_planes(to->values->data + to->frame * frame, shape);
-    for (int64_t c = 0; c < all.channels; c++)
-        for (int64_t p = d; p < d + count; p++)
-            for (int64_t r = 0; r < all.rows; r++)
-                memcpy(vox_plane_row(&all, c, p, r), vox_plane_row(planes, c, p, r),
-                       (size_t)all.columns * sizeof(float));
+    vox_copy_planes(&all, planes, d, count);
 }
 
 static vox_status write_planes(void *user, int64_t d, int64_t count, const vox_planes *planes,
@@ -495,12 +490,6 @@ static vox_status stream_patches(const job *j, run *r, vox_error *err) {
     return VOX_OK;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void count_values(const vox_tensor *values, int64_t *nan_count, int64_t *inf_count) {
     for (int64_t i = 0; i < values->count; i++) {
         *nan_count += isnan(values->data[i]) != 0;
@@ -528,7 +517,7 @@ static void fill_report(vox_report *r, const job *j, const vox_reader *reader,
 static vox_status filter(vox_input *in, const vox_network *network, const char *output,
                          vox_tensor **values, const vox_filter_options *o, vox_report *report,
                          vox_error *err) {
-    double start = now();
+    double start = vox_now();
     job j = {0};
     run r = {.options = o, .progress = {.phase = "filtering"}};
     vox_pipeline *whole = NULL; /* for all frames */
@@ -566,7 +555,7 @@ static vox_status filter(vox_input *in, const vox_network *network, const char *
         (output && vox_writer_finish(r.to.writer, &local)))
         goto out;
     if (report)
-        fill_report(report, &j, r.reader, &r.to, now() - start);
+        fill_report(report, &j, r.reader, &r.to, vox_now() - start);
     if (values) {
         *values = r.to.values;
         r.to.values = NULL;

@@ -9,23 +9,8 @@
 
 /* ---- Construction ---- */
 
-/* Room for one more in a list of `count` elements. */
-static void *grow(void *list, int count, int *room, size_t size, vox_error *err) {
-    if (count < *room)
-        return list;
-    const int more = 2 * *room + 2;
-    void *larger = vox_alloc(more, size, "stage", err);
-    if (!larger)
-        return NULL;
-    if (count > 0)
-        memcpy(larger, list, (size_t)count * size);
-    free(list);
-    *room = more;
-    return larger;
-}
-
 vox_status vox_stage_add_op(vox_stage *s, const vox_op *op, vox_error *err) {
-    vox_op *list = grow(s->op, s->op_count, &s->op_room, sizeof *s->op, err);
+    vox_op *list = vox_grow(s->op, s->op_count, &s->op_room, sizeof *s->op, "stage", err);
     if (!list)
         return VOX_ERR_RESOURCE;
     s->op = list;
@@ -34,7 +19,7 @@ vox_status vox_stage_add_op(vox_stage *s, const vox_op *op, vox_error *err) {
 }
 
 vox_status vox_stage_add_reader(vox_stage *s, vox_feed *reader, vox_error *err) {
-    vox_feed **list = grow(s->to, s->to_count, &s->to_room, sizeof *s->to, err);
+    vox_feed **list = vox_grow(s->to, s->to_count, &s->to_room, sizeof(vox_feed *), "stage", err);
     if (!list)
         return VOX_ERR_RESOURCE;
     s->to = list;

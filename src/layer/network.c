@@ -40,28 +40,15 @@ vox_status vox_network_select(vox_network *n, int value, vox_error *err) {
     return status;
 }
 
-/* Room for one more layer. */
-static vox_status grow(vox_network *n, vox_error *err) {
-    if (n->count < n->room)
-        return VOX_OK;
-    const int room = 2 * n->room + 8;
-    vox_layer **layer = vox_alloc(room, sizeof(vox_layer *), "network", err);
-    if (!layer)
-        return VOX_ERR_RESOURCE;
-    if (n->count > 0)
-        memcpy(layer, n->layer, (size_t)n->count * sizeof(vox_layer *));
-    free(n->layer);
-    n->layer = layer;
-    n->room = room;
-    return VOX_OK;
-}
-
 vox_status vox_network_append(vox_network *n, vox_layer *l, int input_count, const int *input,
                               vox_error *err) {
     vox_status status = VOX_OK;
     l->input_count = input ? input_count : 1;
     l->input = vox_alloc(l->input_count, sizeof(int), "network", err);
-    if (!l->input || grow(n, err))
+    vox_layer **list = vox_grow(n->layer, n->count, &n->room, sizeof(vox_layer *), "network", err);
+    if (list)
+        n->layer = list;
+    if (!l->input || !list)
         status = VOX_ERR_RESOURCE;
     for (int i = 0; i < l->input_count && !status; i++) {
         l->input[i] = input ? input[i] : n->current;

@@ -309,11 +309,7 @@ static vox_status collect(void *user, int64_t d, int64_t count, const vox_planes
     const target *t = user;
     const vox_planes to = vox_dense_planes(t->y, t->shape);
     (void)err;
-    for (int64_t c = 0; c < to.channels; c++)
-        for (int64_t i = d; i < d + count; i++)
-            for (int64_t r = 0; r < to.rows; r++)
-                memcpy(vox_plane_row(&to, c, i, r), vox_plane_row(planes, c, i, r),
-                       (size_t)to.columns * sizeof(float));
+    vox_copy_planes(&to, planes, d, count);
     return VOX_OK;
 }
 

@@ -3,7 +3,7 @@
 
 DEPS_BUILD  := gcc make pkg-config libnifti2-dev libniftiio-dev zlib1g-dev libisal-dev libjansson-dev \
                libzip-dev libsleef-dev libprotobuf-c-dev protobuf-c-compiler
-DEPS_TEST   := libcriterion-dev bats libpng-dev python3 jq
+DEPS_TEST   := libcriterion-dev bats parallel libpng-dev python3 jq
 DEPS_LINT   := clang libomp-dev clang-format clang-tidy cppcheck shellcheck
 DEPS_ORACLE := python3-torch python3-scipy python3-nibabel mricron-data libonnx-testdata
 

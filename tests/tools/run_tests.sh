@@ -30,7 +30,8 @@ unit_status=$?
 
 echo "command tests (tests/cli)"
 read -ra cli_tests <<<"${CLI_TESTS:-tests/cli}"
-bats --tap "${cli_tests[@]}" </dev/null | tee "$results/cli.tap" | grep -vE '^(ok |1\.\.)' 
+bats --tap --jobs "$(nproc)" --no-parallelize-within-files "${cli_tests[@]}" </dev/null |
+    tee "$results/cli.tap" | grep -vE '^(ok |1\.\.)' 
 bats_status=${PIPESTATUS[0]}
 
 echo "kept inputs of the fuzz targets (tests/fuzz/corpus)"

@@ -86,10 +86,13 @@ static inline int64_t vox_box_voxels(const vox_box *b) {
 
 /* Where the planes of one level of the network lie in memory: the place that a producer writes its
  * output to and its consumer reads it from. Plane d of channel c, row h starts at vox_plane_row();
- * its `columns` floats are contiguous. Planes live in a ring of `slots`. Strides are in floats. */
+ * its `columns` floats are contiguous. Planes d and d + slots share their memory. In floats: */
 typedef struct vox_planes {
-    float *data; /* slot 0, channel 0, row 0, column 0 */
-    int64_t slots, slot_stride, channel_stride, row_stride;
+    float *data; /* slot 0, channel 0, row 0, column 0; slots follow each other */
+    int64_t slot_stride;
+    float *const *slot; /* or each slot has its own place, and there */
+    int64_t origin;     /* channel 0 begins here */
+    int64_t slots, channel_stride, row_stride;
     int64_t channels, rows, columns;
 } vox_planes;
 
@@ -111,8 +114,9 @@ static inline vox_planes vox_dense_planes(const float *data, const int64_t n[4])
 }
 
 static inline float *vox_plane_row(const vox_planes *p, int64_t channel, int64_t d, int64_t row) {
-    return p->data + d % p->slots * p->slot_stride + channel * p->channel_stride +
-           row * p->row_stride;
+    const int64_t slot = d % p->slots;
+    return (p->slot ? p->slot[slot] + p->origin : p->data + slot * p->slot_stride) +
+           channel * p->channel_stride + row * p->row_stride;
 }
 
 /* Copies planes [d, d + count) of all channels of `to`, which `from` has in the same extents. */

@@ -20,26 +20,28 @@ static bool spread_lines(int64_t *n) {
 
 static vox_status lay_out_rows(vox_feed *f, vox_error *err) {
     const vox_axis *h = &f->axis[1], *w = &f->axis[2];
-    f->padded_rows = vox_axis_padded(h);
-    f->padded_columns = vox_axis_padded(w);
-    f->phases = w->stride;
-    f->phase_length = vox_ceil_div(f->padded_columns, f->phases);
-    /* The first input of a row lies on a cache line: so do the middle taps' of most kernels. */
-    f->lead = f->phases == 1 ? vox_round_up(vox_axis_front(w), LINE) - vox_axis_front(w) : 0;
+    vox_plane_layout *l = &f->layout;
+    *l = (vox_plane_layout){.channels = f->in[0],
+                            .rows = f->in[2],
+                            .columns = f->in[3],
+                            .padded_rows = vox_axis_padded(h),
+                            .padded_columns = vox_axis_padded(w),
+                            .front_rows = vox_axis_front(h),
+                            .front_columns = vox_axis_front(w),
+                            .phases = w->stride,
+                            .phase_length = vox_ceil_div(vox_axis_padded(w), w->stride),
+                            .fill = f->window ? f->window->fill : 0};
     int64_t row, plane, slot, all; /* all: of a ring that holds the whole volume, the worst case */
-    if (!vox_mul(f->phases, f->phase_length, &row) || !spread_lines(&row) ||
-        !vox_mul(row, f->padded_rows, &plane) || !spread_lines(&plane) ||
+    if (!vox_mul(l->phases, l->phase_length, &row) || !spread_lines(&row) ||
+        !vox_mul(row, l->padded_rows, &plane) || !spread_lines(&plane) ||
         !vox_mul(plane, f->in[0], &slot) || !vox_mul(slot, f->in[1] + 1, &all) ||
         !vox_mul(all, sizeof(float), &all))
         return vox_fail(err, VOX_ERR_RESOURCE,
                         "planes of %lld x %lld x %lld values exceed the address space",
                         (long long)f->in[0], (long long)f->in[2], (long long)f->in[3]);
-    f->ring.row_stride = row;
-    f->ring.channel_stride = plane;
-    f->ring.slot_stride = slot;
-    f->ring.channels = f->in[0];
-    f->ring.rows = f->in[2];
-    f->ring.columns = f->in[3];
+    l->row_stride = row;
+    l->channel_stride = plane;
+    l->slot_stride = slot;
     return VOX_OK;
 }
 
@@ -52,25 +54,17 @@ vox_status vox_feed_init(vox_feed *f, const vox_layer *window, const int64_t in[
     return status ? status : vox_schedule_init(&f->schedule, &f->axis[0], window, out, err);
 }
 
-/* A slot more where planes of padding must exist. */
-static int64_t slots_held(const vox_feed *f) {
-    return f->ring.slots + (f->window && f->window->needs_zero_planes);
-}
-
-/* Floats of the ring; behind the last row the kernel may read the rest of a vector. */
-static int64_t ring_floats(const vox_feed *f) {
-    return f->lead + slots_held(f) * f->ring.slot_stride + VOX_KERNEL_MAX_VECTOR;
-}
-
 /* Floats of a thread's scratch row, on cache lines of its own: two threads that write to one line
  * take turns. Two lines apart, for lines are fetched in pairs. */
 static int64_t scratch_floats(const vox_feed *f) {
-    return f->phases > 1 ? vox_round_up(f->padded_columns, 2 * LINE) + 2 * LINE : 0;
+    return f->layout.phases > 1 ? vox_round_up(f->layout.padded_columns, 2 * LINE) + 2 * LINE : 0;
 }
 
 int64_t vox_feed_bytes(const vox_feed *f) {
-    const int64_t ring = f->external ? 0 : ring_floats(f) + f->threads * scratch_floats(f);
-    return ring * (int64_t)sizeof(float) + vox_schedule_bytes(&f->schedule);
+    const int64_t slots = f->pool->external ? 0 : f->held;
+    return slots * (int64_t)sizeof(float *) +
+           f->threads * scratch_floats(f) * (int64_t)sizeof(float) +
+           vox_schedule_bytes(&f->schedule);
 }
 
 float *vox_feed_row(const vox_feed *f, int64_t d, int64_t r) {
@@ -80,90 +74,76 @@ float *vox_feed_row(const vox_feed *f, int64_t d, int64_t r) {
     return vox_plane_row(&f->ring, 0, at[0], at[1]) + at[2];
 }
 
-/* ---- Start: memory ---- */
-
-float *vox_feed_slot(const vox_feed *f, int64_t slot) {
-    return f->memory + f->lead + slot * f->ring.slot_stride;
-}
-
-static void fill(float *to, int64_t count, float value) {
-#pragma omp simd
-    for (int64_t i = 0; i < count; i++)
-        to[i] = value;
-}
-
-/* The padding in one padded row of every plane, and what the kernel may read beyond it. What
- * arrives later leaves it alone, or replaces it. */
-static void clear_row(void *user, int64_t row, int thread) {
-    const vox_feed *f = user;
-    const vox_axis *h = &f->axis[1], *w = &f->axis[2];
-    const int64_t front = vox_axis_front(w), first_row = vox_axis_front(h);
-    const bool interior = row >= first_row && row < first_row + h->in && f->phases == 1;
-    const int64_t end = interior ? front + w->in : front;
-    const int64_t row_end = row + 1 < f->padded_rows
-                                ? f->ring.row_stride
-                                : f->ring.channel_stride - row * f->ring.row_stride;
-    (void)thread;
-    for (int64_t slot = 0; slot < slots_held(f); slot++)
-        for (int64_t c = 0; c < f->in[0]; c++) {
-            float *padded =
-                vox_feed_slot(f, slot) + c * f->ring.channel_stride + row * f->ring.row_stride;
-            fill(padded, front, f->window->fill);
-            fill(padded + end, row_end - end, f->window->fill);
-        }
-}
-
 vox_status vox_feed_start(vox_feed *f, vox_error *err) {
-    const vox_axis *h = &f->axis[1], *w = &f->axis[2];
+    const vox_plane_layout *l = &f->layout;
     vox_error local = {0};
     f->kernel = vox_kernel_active(&local);
     if (!f->kernel)
         return vox_fail(err, local.status, "%s", local.message);
-    if (f->external)
+    if (f->pool->external)
         return VOX_OK;
-    f->memory = vox_alloc_uncleared(ring_floats(f), sizeof(float), "planes", err);
+    f->slot = vox_alloc(f->held, sizeof *f->slot, "planes", err);
     f->scratch = vox_alloc(f->threads * scratch_floats(f), sizeof(float), "rows", err);
-    if (!f->memory || !f->scratch)
+    if (!f->slot || !f->scratch)
         return VOX_ERR_RESOURCE;
-    f->ring.data = vox_feed_slot(f, 0) + vox_axis_front(h) * f->ring.row_stride + vox_axis_front(w);
-    if (!f->window)
-        return VOX_OK;
-    vox_spread(f->threads, f->padded_rows, clear_row, f);
-    fill(f->memory + ring_floats(f) - VOX_KERNEL_MAX_VECTOR, VOX_KERNEL_MAX_VECTOR, 0);
-    if (f->window->needs_zero_planes)
-        fill(vox_feed_slot(f, f->ring.slots), f->ring.slot_stride, f->window->fill);
+    f->ring = (vox_planes){.slot = f->slot,
+                           .origin = l->front_rows * l->row_stride + l->front_columns,
+                           .slots = f->held,
+                           .channel_stride = l->channel_stride,
+                           .row_stride = l->row_stride,
+                           .channels = l->channels,
+                           .rows = l->rows,
+                           .columns = l->columns};
     return VOX_OK;
 }
 
 void vox_feed_free(vox_feed *f) {
-    free(f->memory);
+    free(f->slot);
     free(f->scratch);
     vox_schedule_free(&f->schedule);
 }
 
 /* ---- Flow ---- */
 
+float *vox_feed_plane(const vox_feed *f, int64_t d) {
+    return f->slot[d % f->ring.slots];
+}
+
 bool vox_feed_ready(const vox_feed *f, int64_t o) {
     return vox_schedule_ready(&f->schedule, o) < f->received;
 }
 
-int64_t vox_feed_holding(const vox_feed *f) {
-    if (*f->produced == f->out)
-        return 0;
-    return vox_max(f->received - vox_schedule_keep(&f->schedule, *f->produced), 0);
+void vox_feed_take(vox_feed *f, int64_t end) {
+    for (; f->taken < end; f->taken++) {
+        float *slot = vox_pool_take(f->pool);
+        if (f->slot)
+            f->slot[f->taken % f->ring.slots] = slot;
+    }
+    f->held = vox_max(f->held, f->taken - f->given);
+}
+
+void vox_feed_give(vox_feed *f) {
+    const bool done = *f->produced == f->out;
+    const int64_t end = done ? f->received : vox_schedule_keep(&f->schedule, *f->produced);
+    for (; f->given < vox_min(end, f->received); f->given++)
+        vox_pool_give(f->pool, f->slot ? f->slot[f->given % f->ring.slots] : NULL);
+}
+
+void vox_feed_rewind(vox_feed *f) {
+    f->received = f->taken = f->given = 0;
 }
 
 /* ---- Padding ---- */
 
 bool vox_feed_border_stays(const vox_feed *f) {
-    return !f->window || (f->axis[2].mode == VOX_PAD_ZEROS && f->phases == 1);
+    return !f->window || (f->axis[2].mode == VOX_PAD_ZEROS && f->layout.phases == 1);
 }
 
 /* The left and right ends of one padded row, from its interior. */
 static void pad_ends(const vox_feed *f, float *row) {
     const vox_axis *w = &f->axis[2];
     const int64_t front = vox_axis_front(w);
-    const int64_t side[2][2] = {{0, front}, {front + w->in, f->padded_columns}};
+    const int64_t side[2][2] = {{0, front}, {front + w->in, f->layout.padded_columns}};
     for (int k = 0; k < 2; k++)
         for (int64_t i = side[k][0]; i < side[k][1]; i++) {
             int64_t from = vox_axis_source(w, i - front);
@@ -172,9 +152,9 @@ static void pad_ends(const vox_feed *f, float *row) {
 }
 
 static void split_row(const vox_feed *f, const float *row, float *to) {
-    const int64_t n = f->phases;
-    for (int64_t p = 0; p < n; p++, to += f->phase_length) {
-        const int64_t count = vox_ceil_div(f->padded_columns - p, n);
+    const int64_t n = f->layout.phases;
+    for (int64_t p = 0; p < n; p++, to += f->layout.phase_length) {
+        const int64_t count = vox_ceil_div(f->layout.padded_columns - p, n);
         if (n == 2) {
 #pragma omp simd
             for (int64_t i = 0; i < count; i++)
@@ -190,7 +170,7 @@ void vox_feed_pad_row(const vox_feed *f, int64_t c, int64_t d, int64_t r, const 
                       int thread) {
     const int64_t front = vox_axis_front(&f->axis[2]), columns = f->in[3];
     float *interior = vox_plane_row(&f->ring, c, d, r), *padded = interior - front;
-    if (f->phases == 1) {
+    if (f->layout.phases == 1) {
         if (from)
             f->kernel->copy_row(interior, from, columns);
         if (!vox_feed_border_stays(f))
@@ -212,20 +192,21 @@ typedef struct padding {
 static void pad_plane(void *user, int64_t unit, int thread) {
     const padding *p = user;
     const vox_feed *f = p->feed;
+    const vox_plane_layout *l = &f->layout;
     const vox_axis *h = &f->axis[1];
     const int64_t d = p->d + unit % p->count, c = unit / p->count;
-    float *padded = vox_plane_row(&f->ring, c, d, 0) - vox_axis_front(&f->axis[2]);
+    float *padded = vox_plane_row(&f->ring, c, d, 0) - l->front_columns;
     (void)thread;
-    for (int64_t r = -vox_axis_front(h); r < f->padded_rows - vox_axis_front(h); r++) {
+    for (int64_t r = -l->front_rows; r < l->padded_rows - l->front_rows; r++) {
         int64_t from = r >= 0 && r < h->in ? -1 : vox_axis_source(h, r);
         if (from >= 0)
-            memcpy(padded + r * f->ring.row_stride, padded + from * f->ring.row_stride,
-                   (size_t)(f->phases * f->phase_length) * sizeof(float));
+            memcpy(padded + r * l->row_stride, padded + from * l->row_stride,
+                   (size_t)(l->phases * l->phase_length) * sizeof(float));
     }
 }
 
 void vox_feed_pad_planes(const vox_feed *f, int64_t d, int64_t count) {
     padding p = {f, d, count};
-    if (f->window && f->axis[1].mode != VOX_PAD_ZEROS && f->padded_rows > f->in[2])
+    if (f->window && f->axis[1].mode != VOX_PAD_ZEROS && f->layout.padded_rows > f->in[2])
         vox_spread(f->threads, f->in[0] * count, pad_plane, &p);
 }

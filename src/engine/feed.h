@@ -3,6 +3,7 @@
 #ifndef VOX_FEED_H
 #define VOX_FEED_H
 
+#include "engine/pool.h"
 #include "engine/schedule.h"
 #include "kernel/kernel.h"
 #include "layer/layer.h"
@@ -16,41 +17,43 @@ typedef struct vox_feed {
     int threads;
     const vox_kernel *kernel;
 
-    /* The slots hold padded planes; `ring` is the window on their interior. Where the stride along
-     * W is s, a padded row is kept as s phases of phase_length floats, so that the inputs of
-     * successive outputs lie side by side at every tap. */
-    vox_planes ring;
-    bool external; /* somebody else's memory */
-    float *memory;
-    int64_t padded_rows, padded_columns, phases, phase_length;
-    int64_t lead;   /* floats of the memory before its first row */
-    float *scratch; /* [threads][padded_columns, rounded up]; for phases */
+    vox_plane_layout layout; /* of the padded planes */
+    vox_pool *pool;          /* that their slots come from */
+    vox_planes ring;         /* the window on their interior */
+    float **slot;            /* [ring.slots] the slots in turn */
+    float *scratch;          /* [threads][padded_columns, rounded up]; for phases */
 
     bool by_channel;         /* a thread has written a share of the channels, not of the rows */
     int64_t received;        /* planes so far */
-    int64_t held;            /* planes that came together or were needed at a time, at most */
+    int64_t taken, given;    /* planes so far that have been given a slot, and that have lost it */
+    int64_t held;            /* planes with a slot, at most */
     const int64_t *produced; /* planes of output that the reader has made */
 } vox_feed;
 
 /* For planes (C, D, H, W) `in`, of which the reader makes `out`. window NULL: the reader takes the
- * voxels one by one, from index -axis.before on or, where there is but one, always that. Nothing is
- * held yet, and ring.slots is the caller's to set before vox_feed_bytes and vox_feed_start.
+ * voxels one by one, from index -axis.before on or, where there is but one, always that. The pool
+ * is the caller's to set then; after a simulated run vox_feed_start takes what that has needed.
  * Released with vox_feed_free, after a failure also. */
 vox_status vox_feed_init(vox_feed *f, const vox_layer *window, const int64_t in[4],
                          const vox_axis *axis, int64_t out, int threads, vox_error *err);
+/* Without the planes, which are the pool's. */
 int64_t vox_feed_bytes(const vox_feed *f);
 vox_status vox_feed_start(vox_feed *f, vox_error *err);
 void vox_feed_free(vox_feed *f);
 
 /* Whether output plane o of the reader has all that it needs of these planes. */
 bool vox_feed_ready(const vox_feed *f, int64_t o);
-/* Planes that are here and still needed. */
-int64_t vox_feed_holding(const vox_feed *f);
+/* Slots for planes up to `end`. */
+void vox_feed_take(vox_feed *f, int64_t end);
+/* Gives the slots of planes that have come and are not needed any more back. */
+void vox_feed_give(vox_feed *f);
+/* Before the first plane of a volume; all slots have been given back. */
+void vox_feed_rewind(vox_feed *f);
 
 /* Row r of plane d of the reader's result, in channel 0; where the reader has no window. */
 float *vox_feed_row(const vox_feed *f, int64_t d, int64_t r);
-/* Padded row 0 of channel 0 in a slot. */
-float *vox_feed_slot(const vox_feed *f, int64_t slot);
+/* Padded row 0 of channel 0 of plane d. */
+float *vox_feed_plane(const vox_feed *f, int64_t d);
 /* Whether the padding of a row stays as vox_feed_start made it. */
 bool vox_feed_border_stays(const vox_feed *f);
 /* Pads row r of channel c in plane d, once its interior is there, or takes that from `from` where

@@ -67,13 +67,15 @@ static void add_part(void *user, const char *name, int64_t bytes) {
     vox_plan *plan = user;
     if (!vox_add(plan->total_bytes, bytes, &plan->total_bytes))
         plan->total_bytes = INT64_MAX;
-    if (plan->part_count == VOX_PLAN_PARTS)
-        plan->part_count--; /* a longer network: the last row sums up the rest */
-    int i = plan->part_count++;
-    if (i == VOX_PLAN_PARTS - 1 && plan->part[i].bytes > 0) {
-        plan->part[i].bytes += bytes;
+    if (plan->part_count == VOX_PLAN_PARTS) { /* a longer network: the last row sums up the rest */
+        const int last = VOX_PLAN_PARTS - 1;
+        snprintf(plan->part[last].name, sizeof plan->part[last].name, "others");
+        plan->part[last].bytes = plan->total_bytes;
+        for (int i = 0; i < last; i++)
+            plan->part[last].bytes -= plan->part[i].bytes;
         return;
     }
+    const int i = plan->part_count++;
     snprintf(plan->part[i].name, sizeof plan->part[i].name, "%s", name);
     plan->part[i].bytes = bytes;
 }
@@ -429,13 +431,14 @@ static vox_status stream(const job *j, vox_pipeline *pipeline, run *r, vox_error
     vox_box box = {.to = {j->in[1], j->in[2], j->in[3]}};
     if (pipeline)
         box = vox_pipeline_input_box(pipeline);
-    const vox_planes *to = pipeline ? vox_pipeline_input(pipeline) : vox_blender_input(j->blender);
     const int64_t depth = vox_box_extent(&box, 0);
     const int64_t plane = j->in[0] * vox_box_extent(&box, 1) * vox_box_extent(&box, 2);
     for (int64_t d = 0, count; d < depth; d += count) {
         if (r->options->progress)
             r->options->progress(r->options->user, &r->progress);
         count = vox_min(j->plan.slab_planes, depth - d);
+        const vox_planes *to =
+            pipeline ? vox_pipeline_input(pipeline) : vox_blender_input(j->blender);
         vox_status status =
             vox_reader_planes(r->reader, r->to.frame, d, count, to, j->threads, err);
         if (!status)

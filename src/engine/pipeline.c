@@ -3,6 +3,7 @@
 
 #include "engine/stage.h"
 
+#include <assert.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@ struct vox_pipeline {
     int stage_count;
     vox_stage **stage; /* [stage_count], a stage behind those that it reads; the source first, the
                           sink last */
+    int pool_count, pool_room;
+    vox_pool **pool; /* the sink's planes are the last one's, and nobody else's */
     vox_box in;
     int64_t slab;
 };
@@ -332,6 +335,44 @@ static vox_status build(builder *b) {
     return add_stage(b, NULL, last, last) ? VOX_OK : VOX_ERR_RESOURCE;
 }
 
+/* ---- Pools ---- */
+
+/* A pool for the planes of a feed: one whose planes are laid out alike, or where `own` a new one.
+ */
+static vox_status find_pool(vox_pipeline *p, vox_feed *f, bool own, vox_error *err) {
+    for (int i = 0; i < p->pool_count && !own && !f->pool; i++)
+        if (vox_pool_fits(p->pool[i], &f->layout))
+            f->pool = p->pool[i];
+    if (!f->pool) {
+        vox_pool **list =
+            vox_grow(p->pool, p->pool_count, &p->pool_room, sizeof(vox_pool *), "pipeline", err);
+        if (!list)
+            return VOX_ERR_RESOURCE;
+        p->pool = list;
+        f->pool = vox_alloc(1, sizeof *f->pool, "pipeline", err);
+        if (!f->pool)
+            return VOX_ERR_RESOURCE;
+        f->pool->layout = f->layout;
+        f->pool->threads = f->threads;
+        p->pool[p->pool_count++] = f->pool;
+    }
+    if (f->window && f->window->needs_zero_planes)
+        f->pool->zero_plane = true;
+    return VOX_OK;
+}
+
+static vox_status share_slots(vox_pipeline *p, vox_error *err) {
+    vox_status status = VOX_OK;
+    for (int i = 1; i < p->stage_count && !status; i++) {
+        vox_stage *s = p->stage[i];
+        status = find_pool(p, &s->main, i == p->stage_count - 1, err);
+        for (int k = 0; k < s->op_count && !status; k++)
+            if (s->op[k].side)
+                status = find_pool(p, s->op[k].side, false, err);
+    }
+    return status;
+}
+
 /* ---- The run, with planes or with their numbers alone ---- */
 
 static vox_stage *source(const vox_pipeline *p) {
@@ -342,11 +383,11 @@ static vox_stage *sink(const vox_pipeline *p) {
 }
 
 /* Lets the stages make what they can: always the one nearest to the sink, so that planes go on
- * before others come. `dry`: counts them and makes none, as if there was room for all. */
+ * before others come. `dry`: counts them and makes none. */
 static vox_status advance(const vox_pipeline *p, bool dry, vox_error *err) {
     for (int i = p->stage_count - 1; i > 0;) {
         vox_stage *s = p->stage[i];
-        const int64_t n = vox_stage_ready(s, !dry);
+        const int64_t n = vox_stage_ready(s);
         if (n == 0) {
             i--;
             continue;
@@ -375,8 +416,12 @@ static int visit_counts(const vox_pipeline *p, int64_t *counts, const int64_t *b
     int n = 0;
     for (int i = 0; i < p->stage_count; i++) {
         vox_stage *s = p->stage[i];
-        for (int k = -1; k < s->to_count; k++, n++) {
-            int64_t *at = k < 0 ? &s->produced : &s->to[k]->received;
+        for (int k = 0; k <= 3 * s->to_count; k++, n++) {
+            vox_feed *f = k > 0 ? s->to[(k - 1) / 3] : NULL;
+            int64_t *at = !f           ? &s->produced
+                          : k % 3 == 0 ? &f->received
+                          : k % 3 == 1 ? &f->taken
+                                       : &f->given;
             if (counts && before)
                 *at += times * (counts[n] - before[n]);
             else if (counts)
@@ -406,8 +451,9 @@ static int64_t leave_out(const vox_pipeline *p, int64_t done, int64_t period, in
     return left / period * period;
 }
 
-/* Gives each ring the slots that it needs when planes come slab by slab. */
-static vox_status size_rings(const vox_pipeline *p, int64_t period, vox_error *err) {
+/* Runs the numbers of planes that come slab by slab, so that each pool and feed knows what it
+ * needs. */
+static vox_status simulate(const vox_pipeline *p, int64_t period, vox_error *err) {
     const int64_t depth = vox_box_extent(&p->in, 0), settled = 64 * period;
     const int count = visit_counts(p, NULL, NULL, 0);
     int64_t *counts = vox_alloc(count, 3 * sizeof *counts, "pipeline", err);
@@ -427,9 +473,6 @@ static vox_status size_rings(const vox_pipeline *p, int64_t period, vox_error *e
     }
     free(counts);
     rewind_stages(p);
-    for (int i = 0; i < p->stage_count; i++)
-        for (int k = 0; k < p->stage[i]->to_count; k++)
-            p->stage[i]->to[k]->ring.slots = vox_max(p->stage[i]->to[k]->held, 1);
     return VOX_OK;
 }
 
@@ -459,7 +502,8 @@ vox_pipeline *vox_pipeline_new(const vox_network *network, const int64_t in[4], 
     if (b.levels) {
         p->in = b.levels[0].box;
         p->slab = vox_min(slab, vox_box_extent(&p->in, 0));
-        built = build(&b) == VOX_OK && size_rings(p, find_period(p), err) == VOX_OK;
+        built = build(&b) == VOX_OK && share_slots(p, err) == VOX_OK &&
+                simulate(p, find_period(p), err) == VOX_OK;
     }
     free(b.of);
     free(b.levels);
@@ -476,26 +520,44 @@ vox_box vox_pipeline_input_box(const vox_pipeline *p) {
 
 /* ---- Memory ---- */
 
-void vox_pipeline_memory(const vox_pipeline *p,
-                         void (*part)(void *user, const char *name, int64_t bytes), void *user) {
+/* "3: conv3d ring" for the first reader of a pool, and how many others there are. */
+static void name_pool(const vox_pipeline *p, const vox_pool *pool, char *name, size_t room) {
+    const char *reader = "";
+    int number = 0, others = -1;
     for (int i = 1; i < p->stage_count; i++) {
         const vox_stage *s = p->stage[i];
-        char name[48];
-        snprintf(name, sizeof name, "%d: %s ring", i,
-                 s->window      ? s->window->class->name
-                 : s == sink(p) ? "output"
-                                : "copy");
-        part(user, name, vox_feed_bytes(&s->main));
-        for (int k = 0; k < s->op_count; k++) {
-            snprintf(name, sizeof name, "%d: %s ring", i, s->op[k].layer->class->name);
-            if (s->op[k].side)
-                part(user, name, vox_feed_bytes(s->op[k].side));
-        }
-        if (s->window) {
-            snprintf(name, sizeof name, "%d: %s tables and weights", i, s->window->class->name);
-            part(user, name, vox_stage_table_bytes(s));
+        for (int k = -1; k < s->op_count; k++) {
+            const vox_feed *f = k < 0 ? &s->main : s->op[k].side;
+            if (!f || f->pool != pool || others++ >= 0)
+                continue;
+            number = i;
+            reader = k >= 0         ? s->op[k].layer->class->name
+                     : s->window    ? s->window->class->name
+                     : s == sink(p) ? "output"
+                                    : "copy";
         }
     }
+    const int end = snprintf(name, room, "%d: %s ring", number, reader);
+    if (others > 0)
+        snprintf(name + end, room - (size_t)end, ", and %d more", others);
+}
+
+void vox_pipeline_memory(const vox_pipeline *p,
+                         void (*part)(void *user, const char *name, int64_t bytes), void *user) {
+    int64_t tables = 0;
+    for (int i = 0; i < p->pool_count; i++) {
+        char name[48];
+        name_pool(p, p->pool[i], name, sizeof name);
+        part(user, name, vox_pool_bytes(p->pool[i]));
+    }
+    for (int i = 1; i < p->stage_count; i++) {
+        const vox_stage *s = p->stage[i];
+        tables += vox_stage_table_bytes(s) + vox_feed_bytes(&s->main);
+        for (int k = 0; k < s->op_count; k++)
+            if (s->op[k].side)
+                tables += vox_feed_bytes(s->op[k].side);
+    }
+    part(user, "weights and tables", tables);
 }
 
 static void add_bytes(void *user, const char *name, int64_t bytes) {
@@ -512,39 +574,43 @@ int64_t vox_pipeline_bytes(const vox_pipeline *p) {
 }
 
 int64_t vox_pipeline_out_slab(const vox_pipeline *p) {
-    return sink(p)->main.ring.slots;
+    return sink(p)->main.held;
 }
 
 void vox_pipeline_set_output(vox_pipeline *p, const vox_planes *output) {
     sink(p)->main.ring = *output;
-    sink(p)->main.external = true;
+    sink(p)->main.pool->external = true;
 }
 
 vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *to, void *user, vox_error *err) {
     sink(p)->sink = to;
     sink(p)->sink_user = user;
-    for (int i = 0; i < p->stage_count; i++) {
-        vox_status status = vox_stage_start(p->stage[i], err);
-        if (status)
-            return status;
-    }
-    return VOX_OK;
+    vox_status status = VOX_OK;
+    for (int i = 0; i < p->pool_count && !status; i++)
+        status = vox_pool_start(p->pool[i], err);
+    for (int i = 0; i < p->stage_count && !status; i++)
+        status = vox_stage_start(p->stage[i], err);
+    return status;
 }
 
-const vox_planes *vox_pipeline_input(const vox_pipeline *p) {
+/* Planes that come with the next push. */
+static int64_t next_slab(const vox_pipeline *p) {
+    return vox_min(p->slab, source(p)->out[1] - source(p)->produced);
+}
+
+const vox_planes *vox_pipeline_input(vox_pipeline *p) {
+    vox_stage_take(source(p), next_slab(p));
     return &source(p)->to[0]->ring;
 }
 
 vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, const vox_planes *x, vox_error *err) {
+    assert(count == next_slab(p));
     vox_status status = vox_stage_make(source(p), count, x, err);
     if (!status)
         status = advance(p, false, err);
-    if (status || source(p)->produced < source(p)->out[1])
-        return status;
-    if (sink(p)->produced < sink(p)->out[1])
-        return vox_fail(err, VOX_ERR_INTERNAL, "the rings of the pipeline are too small");
-    rewind_stages(p);
-    return VOX_OK;
+    if (!status && source(p)->produced == source(p)->out[1])
+        rewind_stages(p);
+    return status;
 }
 
 void vox_pipeline_free(vox_pipeline *p) {
@@ -552,6 +618,11 @@ void vox_pipeline_free(vox_pipeline *p) {
         return;
     for (int i = 0; i < p->stage_count; i++)
         vox_stage_free(p->stage[i]);
+    for (int i = 0; i < p->pool_count; i++) {
+        vox_pool_free(p->pool[i]);
+        free(p->pool[i]);
+    }
+    free(p->pool);
     free(p->stage);
     free(p);
 }

@@ -17,7 +17,8 @@
  * input plane that must have come and the first that must still be there. Zero, reflecting,
  * replicating and circular padding, stride, dilation and layers that need the whole volume differ
  * in that schedule alone. The pipeline is run once with the numbers of planes and without any, and
- * what each feed held at most in that run is the size of its ring.
+ * what the feeds held at most in that run is their memory. Feeds whose planes are laid out alike
+ * share it (pool.h).
  */
 #ifndef VOX_PIPELINE_H
 #define VOX_PIPELINE_H
@@ -65,11 +66,11 @@ void vox_pipeline_set_output(vox_pipeline *p, const vox_planes *output);
 /* Takes the memory, packs the weights. sink may be NULL where there is an output. */
 vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *user, vox_error *err);
 /* Where the planes that are pushed next are to be written. */
-const vox_planes *vox_pipeline_input(const vox_pipeline *p);
-/* The next `count` (1 to slab) planes are in place; or, where x is given, are taken from it (which
- * has a slot for every plane), and every NaN becomes the machine's. When the last plane of the
- * volume has come, everything is flushed and the pipeline is ready for the next volume. Fails only
- * where the sink fails. */
+const vox_planes *vox_pipeline_input(vox_pipeline *p);
+/* The next `count` planes (as many as make a slab, or at the end as there are) are in place; or,
+ * where x is given, are taken from it (which has a slot for every plane), and every NaN becomes the
+ * machine's. When the last plane of the volume has come, everything is flushed and the pipeline is
+ * ready for the next volume. Fails only where the sink fails. */
 vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, const vox_planes *x, vox_error *err);
 void vox_pipeline_free(vox_pipeline *p);
 

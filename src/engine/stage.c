@@ -68,6 +68,7 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     if (status || !s->window)
         return status;
     const vox_feed *f = &s->main;
+    const vox_plane_layout *l = &f->layout;
     const vox_axis *h = &f->axis[1], *w = &f->axis[2];
     s->planes = vox_alloc(plane_pointers(s), sizeof *s->planes, "plane table", err);
     s->row_offset = vox_alloc(h->kernel, sizeof(int64_t), "row table", err);
@@ -75,10 +76,10 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     if (!s->planes || !s->row_offset || !s->column_offset)
         return VOX_ERR_RESOURCE;
     for (int64_t k = 0; k < h->kernel; k++)
-        s->row_offset[k] = (vox_axis_front(h) - h->before + k * h->dilation) * f->ring.row_stride;
+        s->row_offset[k] = (l->front_rows - h->before + k * h->dilation) * l->row_stride;
     for (int64_t k = 0; k < w->kernel; k++) {
-        const int64_t column = vox_axis_front(w) - w->before + k * w->dilation;
-        s->column_offset[k] = column % f->phases * f->phase_length + column / f->phases;
+        const int64_t column = l->front_columns - w->before + k * w->dilation;
+        s->column_offset[k] = column % l->phases * l->phase_length + column / l->phases;
     }
     if (!s->window->class->prepare)
         return VOX_OK;
@@ -201,10 +202,8 @@ static bool has_input(const vox_stage *s, int64_t o) {
     return ready;
 }
 
-int64_t vox_stage_ready(const vox_stage *s, bool room) {
+int64_t vox_stage_ready(const vox_stage *s) {
     int64_t most = vox_min(s->slab, s->out[1] - s->produced), least = 0;
-    for (int i = 0; i < s->to_count && room; i++)
-        most = vox_min(most, s->to[i]->ring.slots - vox_feed_holding(s->to[i]));
     while (least < most) { /* a plane that has its input comes behind those that have theirs */
         const int64_t n = least + (most - least + 1) / 2;
         if (has_input(s, s->produced + n - 1))
@@ -223,9 +222,9 @@ static void point_planes(vox_stage *s, int64_t first, int64_t count) {
     for (int64_t o = first; o < first + count; o++)
         for (int64_t k = 0; k < a->kernel; k++) {
             int64_t d = vox_axis_source(a, o * a->stride - a->before + k * a->dilation);
-            int64_t slot = d < 0 ? f->ring.slots : d % f->ring.slots;
-            bool skip = d < 0 && !s->window->needs_zero_planes;
-            *p++ = skip ? NULL : vox_feed_slot(f, slot);
+            *p++ = d >= 0                         ? vox_feed_plane(f, d)
+                   : s->window->needs_zero_planes ? vox_pool_zero_plane(f->pool)
+                                                  : NULL;
         }
 }
 
@@ -233,7 +232,10 @@ static void point_planes(vox_stage *s, int64_t first, int64_t count) {
 static void run_window(vox_stage *s, int64_t count) {
     const vox_feed *f = &s->main;
     vox_planes to = s->to[0]->ring;
-    to.data += s->at * to.channel_stride;
+    if (to.slot)
+        to.origin += s->at * to.channel_stride;
+    else
+        to.data += s->at * to.channel_stride;
     to.channels = s->channels;
     if (!s->window->class->reach)
         point_planes(s, s->produced, count);
@@ -241,8 +243,8 @@ static void run_window(vox_stage *s, int64_t count) {
         .axis = f->axis,
         .planes = s->window->class->reach ? NULL : s->planes,
         .from = &f->ring,
-        .channel_stride = f->ring.channel_stride,
-        .row_stride = f->ring.row_stride,
+        .channel_stride = f->layout.channel_stride,
+        .row_stride = f->layout.row_stride,
         .row_offset = s->row_offset,
         .column_offset = s->column_offset,
         .first = s->produced,
@@ -254,12 +256,27 @@ static void run_window(vox_stage *s, int64_t count) {
     s->window->class->window(s->window, s->prepared, &w);
 }
 
+void vox_stage_take(vox_stage *s, int64_t count) {
+    for (int i = 0; i < s->to_count; i++)
+        vox_feed_take(s->to[i], s->to[i]->received + count);
+}
+
+/* Calls f for every feed that the stage reads. */
+static void each_feed(vox_stage *s, void (*f)(vox_feed *)) {
+    if (!s->source)
+        f(&s->main);
+    for (int i = 0; i < s->op_count; i++)
+        if (s->op[i].side)
+            f(s->op[i].side);
+}
+
 void vox_stage_count(vox_stage *s, int64_t count) {
+    vox_stage_take(s, count);
     s->produced += count;
+    each_feed(s, vox_feed_give);
     for (int i = 0; i < s->to_count; i++) {
-        vox_feed *f = s->to[i];
-        f->received += count;
-        f->held = vox_max(f->held, vox_max(vox_feed_holding(f), count));
+        s->to[i]->received += count;
+        vox_feed_give(s->to[i]); /* where it is not needed at all */
     }
 }
 
@@ -270,6 +287,7 @@ vox_status vox_stage_make(vox_stage *s, int64_t count, const vox_planes *x, vox_
         if (status)
             return status;
     } else {
+        vox_stage_take(s, count);
         if (s->window)
             run_window(s, count);
         const origin from = {x, &s->main};
@@ -281,8 +299,5 @@ vox_status vox_stage_make(vox_stage *s, int64_t count, const vox_planes *x, vox_
 
 void vox_stage_rewind(vox_stage *s) {
     s->produced = 0;
-    s->main.received = 0;
-    for (int i = 0; i < s->op_count; i++)
-        if (s->op[i].side)
-            s->op[i].side->received = 0;
+    each_feed(s, vox_feed_rewind);
 }

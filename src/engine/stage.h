@@ -42,13 +42,15 @@ vox_status vox_stage_add_reader(vox_stage *s, vox_feed *reader, vox_error *err);
 int64_t vox_stage_table_bytes(const vox_stage *s);
 vox_status vox_stage_start(vox_stage *s, vox_error *err);
 
-/* Planes that can be made now: their input is here, and there is room for them. `room` false: as if
- * there always were. */
-int64_t vox_stage_ready(const vox_stage *s, bool room);
+/* Planes that can be made now, because their input is here. */
+int64_t vox_stage_ready(const vox_stage *s);
+/* Has memory for the next `count` planes. */
+void vox_stage_take(vox_stage *s, int64_t count);
 /* Makes `count` planes; those of a source come from x, or are in the first reader's ring already
  * where x is NULL. Fails only where the sink fails. */
 vox_status vox_stage_make(vox_stage *s, int64_t count, const vox_planes *x, vox_error *err);
-/* Counts `count` planes as made. */
+/* Counts `count` planes as made, whether they are or not: slots are taken for them, and what nobody
+ * needs any more is given back. */
 void vox_stage_count(vox_stage *s, int64_t count);
 void vox_stage_rewind(vox_stage *s);
 

@@ -274,3 +274,33 @@ Test(engine, planes_of_padding_are_zeros_to_the_end) {
     free(x);
     free(y);
 }
+
+/* Bytes of a pipeline of `count` times convolution and instance norm, each of which needs all that
+ * comes before it. */
+static int64_t bytes_of_norms(int count) {
+    vox_network *network = vox_network_new(NULL);
+    vox_conv3d conv;
+    vox_conv3d_defaults(&conv);
+    conv.in_channels = conv.out_channels = 4;
+    for (int i = 0; i < 3; i++) {
+        conv.kernel_size[i] = 3;
+        conv.padding_before[i] = conv.padding_after[i] = 1;
+    }
+    const float weight[4 * 4 * 27] = {0};
+    for (int i = 0; i < count; i++) {
+        cr_assert_eq(vox_network_conv3d(network, &conv, weight, NULL, NULL), VOX_OK);
+        cr_assert_eq(vox_network_group_norm(network, 4, 4, NULL, NULL, 1e-5, NULL), VOX_OK);
+    }
+    vox_pipeline *p = vox_pipeline_new(network, (int64_t[]){4, 32, 64, 64}, NULL, 1, 1, NULL);
+    const int64_t bytes = vox_pipeline_bytes(p);
+    vox_pipeline_free(p);
+    vox_network_free(network);
+    return bytes;
+}
+
+/* One ring fills as the one before it runs empty, so that more of them take no volume more. */
+Test(engine, whole_volumes_one_after_the_other_share_memory) {
+    const int64_t volume = 4 * 32 * 64 * 64 * (int64_t)sizeof(float);
+    cr_assert_gt(bytes_of_norms(2), volume);
+    cr_assert_lt(bytes_of_norms(5) - bytes_of_norms(2), volume / 8);
+}

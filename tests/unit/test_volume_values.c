@@ -85,7 +85,7 @@ static void read_and_finish(const char *path, int64_t *nans, int64_t *infs) {
     vox_layout l;
     vox_error err = {0};
     float values[24];
-    const vox_planes p = {values, 2, 12, 24, 4, 1, 3, 4};
+    const vox_planes p = vox_dense_planes(values, (int64_t[]){1, 2, 3, 4});
     warnings = 0;
     cr_assert_eq(vox_input_layout(in, 1, VOX_TIME_AUTO, &l, &err), VOX_OK);
     vox_reader *r = vox_reader_new(in, &l, 2, false, &err);
@@ -131,7 +131,7 @@ Test(volume_values, a_stream_that_ends_early) {
         vox_error err = {0};
         float values[24];
         vox_status status = vox_input_layout(in, 0, times[k], &l, &err);
-        const vox_planes p = {values, 1, 12 * l.channels, 12, 4, l.channels, 3, 4};
+        const vox_planes p = vox_dense_planes(values, (int64_t[]){l.channels, 1, 3, 4});
         vox_reader *r = vox_reader_new(in, &l, 1, false, &err);
         for (int64_t n = 0; !status && n < l.batch; n++)
             status = vox_reader_planes(r, n, 0, 1, &p, 1, &err);

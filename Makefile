@@ -50,7 +50,7 @@ endif
 
 # ---- Sources ------------------------------------------------------------------------------------
 
-KERNEL_SRC := src/kernel/tile.c src/kernel/elementwise.c
+KERNEL_SRC := src/kernel/tile.c src/kernel/elementwise.c src/kernel/rows.c
 LIB_SRC    := $(filter-out $(KERNEL_SRC),$(wildcard $(foreach d,base kernel layer stream volume weights model engine,src/$(d)/*.c)))
 CLI_SRC    := $(wildcard src/cli/*.c)
 UNIT_SRC   := $(wildcard tests/unit/*.c)
@@ -67,6 +67,9 @@ $(BUILD)/src/kernel/tile.%.o: src/kernel/tile.c
 	@mkdir -p $(@D)
 	$(KERNEL_CC)
 $(BUILD)/src/kernel/elementwise.%.o: src/kernel/elementwise.c
+	@mkdir -p $(@D)
+	$(KERNEL_CC)
+$(BUILD)/src/kernel/rows.%.o: src/kernel/rows.c
 	@mkdir -p $(@D)
 	$(KERNEL_CC)
 

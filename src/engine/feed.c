@@ -100,6 +100,7 @@ vox_status vox_feed_start(vox_feed *f, vox_error *err) {
 void vox_feed_free(vox_feed *f) {
     free(f->slot);
     free(f->scratch);
+    free(f->prepared);
     vox_schedule_free(&f->schedule);
 }
 
@@ -209,4 +210,9 @@ void vox_feed_pad_planes(const vox_feed *f, int64_t d, int64_t count) {
     padding p = {f, d, count};
     if (f->window && f->axis[1].mode != VOX_PAD_ZEROS && f->layout.padded_rows > f->in[2])
         vox_spread(f->threads, f->in[0] * count, pad_plane, &p);
+}
+
+void vox_feed_gather(const vox_feed *f, int64_t d, int64_t count) {
+    if (f->window && f->window->class->gather)
+        f->window->class->gather(f->window, f->prepared, &f->ring, d, count, f->threads);
 }

@@ -13,6 +13,7 @@ typedef struct vox_feed {
     int64_t out;             /* planes of the reader's result */
     vox_axis axis[3];        /* of the reader's window */
     const vox_layer *window; /* that reads it, or NULL */
+    void *prepared;          /* by that layer */
     vox_schedule schedule;   /* of the planes of axis[0] */
     int threads;
     const vox_kernel *kernel;
@@ -60,6 +61,8 @@ bool vox_feed_border_stays(const vox_feed *f);
  * it is not NULL. */
 void vox_feed_pad_row(const vox_feed *f, int64_t c, int64_t d, int64_t r, const float *from,
                       int thread);
+/* Lets the reader look at planes [d, d+count), which are here and padded. */
+void vox_feed_gather(const vox_feed *f, int64_t d, int64_t count);
 /* Pads planes [d, d+count) above and below their interior. */
 void vox_feed_pad_planes(const vox_feed *f, int64_t d, int64_t count);
 

@@ -41,7 +41,6 @@ void vox_stage_free(vox_stage *s) {
     free(s->planes);
     free(s->row_offset);
     free(s->column_offset);
-    free(s->prepared);
     free(s);
 }
 
@@ -83,7 +82,7 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     }
     if (!s->window->class->prepare)
         return VOX_OK;
-    return s->window->class->prepare(s->window, f->axis, s->threads, &s->prepared, err);
+    return s->window->class->prepare(s->window, f->axis, s->threads, &s->main.prepared, err);
 }
 
 /* ---- Arrival: what is done to planes that lie in the first reader's ring ---- */
@@ -188,8 +187,10 @@ static void arrive(const vox_stage *s, int64_t from, int64_t count, const origin
     }
     if (x || s->op_count > 0 || s->to_count > 1 || !vox_feed_border_stays(s->to[0]))
         vox_spread(s->threads, units, arrive_unit, &a);
-    for (int i = 0; i < s->to_count; i++)
+    for (int i = 0; i < s->to_count; i++) {
         vox_feed_pad_planes(s->to[i], from, count);
+        vox_feed_gather(s->to[i], from, count);
+    }
 }
 
 /* ---- Flow ---- */
@@ -253,7 +254,7 @@ static void run_window(vox_stage *s, int64_t count) {
         .threads = s->threads,
         .by_channel = f->by_channel,
     };
-    s->window->class->window(s->window, s->prepared, &w);
+    s->window->class->window(s->window, f->prepared, &w);
 }
 
 void vox_stage_take(vox_stage *s, int64_t count) {

@@ -33,7 +33,6 @@ struct vox_stage {
 
     const float **planes; /* [slab][kD], as in vox_window */
     int64_t *row_offset, *column_offset;
-    void *prepared;
 };
 
 void vox_stage_free(vox_stage *s);

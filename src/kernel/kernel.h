@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "kernel/elementwise.h"
+#include "kernel/rows.h"
 
 enum {
     VOX_KERNEL_MAX_VECTOR = 16, /* floats of a vector, over all variants */
@@ -77,9 +78,10 @@ typedef struct vox_kernel {
     void (*run)(const vox_kernel_job *job);
     /* to[i] = from[i], every NaN vox_machine_nan(), for `columns` values. */
     void (*copy_row)(float *to, const float *from, int64_t columns);
-    /* row[i] = row[i]*scale + shift, rounded once, for `columns` values. */
-    void (*scale_row)(float *row, int64_t columns, float scale, float shift);
+    /* to[i] = from[i]*scale + shift, rounded once, for `columns` values; `to` may be `from`. */
+    void (*scale_row)(float *to, const float *from, int64_t columns, float scale, float shift);
     const vox_elementwise *elementwise;
+    const vox_rows *rows;
 } vox_kernel;
 
 /* The variant in use. NULL with VOX_ERR_UNSUPPORTED or VOX_ERR_USAGE where VOXCONV_ISA names one

@@ -695,20 +695,27 @@ static void copy_row(float *to, const float *from, int64_t columns) {
         to[i] = from[i] == from[i] ? from[i] : nan;
 }
 
-static void scale_row(float *row, int64_t columns, float scale, float shift) {
+static void scale_row(float *to, const float *from, int64_t columns, float scale, float shift) {
     vec by = vec_broadcast(scale), plus = vec_broadcast(shift);
     int64_t i = 0;
     for (; i + VEC_WIDTH <= columns; i += VEC_WIDTH)
-        vec_store(row + i, vec_fmadd(vec_load(row + i), by, plus));
+        vec_store(to + i, vec_fmadd(vec_load(from + i), by, plus));
     if (i < columns) {
         float rest[VEC_WIDTH] = {0};
         for (int64_t k = i; k < columns; k++)
-            rest[k - i] = row[k];
-        vec_store_part(row + i, vec_fmadd(vec_load(rest), by, plus), (int)(columns - i));
+            rest[k - i] = from[k];
+        vec_store_part(to + i, vec_fmadd(vec_load(rest), by, plus), (int)(columns - i));
     }
 }
 
 extern const vox_elementwise JOIN(vox_elementwise_, VOX_ISA);
+extern const vox_rows JOIN(vox_rows_, VOX_ISA);
 extern const vox_kernel JOIN(vox_kernel_, VOX_ISA);
-const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {
-    TEXT(VOX_ISA), block_count, plan, run, copy_row, scale_row, &JOIN(vox_elementwise_, VOX_ISA)};
+const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {TEXT(VOX_ISA),
+                                               block_count,
+                                               plan,
+                                               run,
+                                               copy_row,
+                                               scale_row,
+                                               &JOIN(vox_elementwise_, VOX_ISA),
+                                               &JOIN(vox_rows_, VOX_ISA)};

@@ -3,8 +3,8 @@
  * Definitions: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool3d.html; the
  * windows as in ATen/native/AdaptivePooling.h. */
 #include "base/spread.h"
+#include "kernel/kernel.h"
 #include "layer/layer.h"
-#include "layer/sums.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -50,11 +50,11 @@ static void adaptive_place(const vox_layer *l, const int64_t in[4], int i, doubl
 }
 
 /* Inputs [from[i], to[i]) along each axis, of channel c. */
-static double mean(const vox_planes *x, int64_t c, const vox_box *box) {
+static double mean(const vox_rows *rows, const vox_planes *x, int64_t c, const vox_box *box) {
     double lane[VOX_LANES] = {0};
     for (int64_t d = box->from[0]; d < box->to[0]; d++)
         for (int64_t r = box->from[1]; r < box->to[1]; r++)
-            vox_add_row(lane, vox_plane_row(x, c, d, r) + box->from[2], vox_box_extent(box, 2));
+            rows->sum(lane, vox_plane_row(x, c, d, r) + box->from[2], vox_box_extent(box, 2));
     return vox_lane_sum(lane) / (double)vox_box_voxels(box);
 }
 
@@ -73,6 +73,7 @@ static float largest(const vox_planes *x, int64_t c, const vox_box *box) {
 typedef struct work {
     const adaptive_layer *layer;
     const vox_window *window;
+    const vox_rows *rows;
 } work;
 
 /* One output row of one channel. */
@@ -89,12 +90,12 @@ static void pool_row(void *user, int64_t unit, int thread) {
     window_of(w->axis[1].in, p->size[1], row, &box.from[1], &box.to[1]);
     for (int64_t i = 0; i < p->size[2]; i++) {
         window_of(w->axis[2].in, p->size[2], i, &box.from[2], &box.to[2]);
-        out[i] = p->average ? (float)mean(w->from, c, &box) : largest(w->from, c, &box);
+        out[i] = p->average ? (float)mean(k->rows, w->from, c, &box) : largest(w->from, c, &box);
     }
 }
 
 static void adaptive_window(const vox_layer *l, void *prepared, const vox_window *w) {
-    work k = {(const adaptive_layer *)l, w};
+    work k = {(const adaptive_layer *)l, w, vox_kernel_active(NULL)->rows};
     (void)prepared;
     vox_spread(w->threads, w->to->channels * w->count * k.layer->size[1], pool_row, &k);
 }

@@ -30,8 +30,8 @@ static vox_status batchnorm_shape(const vox_layer *l, const int64_t in[4], int64
 static void batchnorm_row(const vox_layer *l, float *row, int64_t channel_stride, int64_t channels,
                           int64_t columns) {
     const batchnorm_layer *b = (const batchnorm_layer *)l;
-    for (int64_t c = 0; c < channels; c++)
-        b->kernel->scale_row(row + c * channel_stride, columns, b->alpha[c], b->beta[c]);
+    for (int64_t c = 0; c < channels; c++, row += channel_stride)
+        b->kernel->scale_row(row, row, columns, b->alpha[c], b->beta[c]);
 }
 
 static void batchnorm_free(vox_layer *l) {

@@ -2,13 +2,13 @@
  * values themselves, and then one multiply-add a voxel.
  * Definition: https://pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html
  *
- * The first output plane waits for the last input plane. Then all are looked at twice, for the mean
- * and for the squares about it, plane by plane in double precision; the planes' sums are added in
- * their order. So neither threads nor slabs can be seen in the result. */
+ * The first output plane waits for the last input plane. Of every plane its sum and its squares
+ * about its own mean are taken when it comes, in double precision; then they are put together in
+ * the order of the planes, as Chan, Golub and LeVeque do (Algorithms for computing the sample
+ * variance, 1983, equation 2.1b). So neither threads nor slabs can be seen in the result. */
 #include "base/spread.h"
 #include "kernel/kernel.h"
 #include "layer/layer.h"
-#include "layer/sums.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -47,14 +47,14 @@ static void norm_reach(const vox_layer *l, int64_t depth, int64_t o, int64_t *fi
 
 typedef struct statistics {
     const vox_kernel *kernel;
-    double *mean;        /* [groups] */
+    int64_t depth;
+    double *squares;     /* [channels][depth] about the mean of one plane of one channel */
     float *alpha, *beta; /* [channels] the result is x*alpha + beta */
-    double sum[];        /* [channels][depth] of one plane; the others lie behind */
+    double sum[];        /* [channels][depth]; the others lie behind */
 } statistics;
 
 static int64_t statistics_bytes(const norm_layer *n, int64_t depth) {
-    return (int64_t)sizeof(statistics) +
-           (n->channels * depth + n->groups) * (int64_t)sizeof(double) +
+    return (int64_t)sizeof(statistics) + 2 * n->channels * depth * (int64_t)sizeof(double) +
            2 * n->channels * (int64_t)sizeof(float);
 }
 
@@ -70,8 +70,9 @@ static vox_status norm_prepare(const vox_layer *l, const vox_axis axis[3], int t
     if (!s)
         return VOX_ERR_RESOURCE;
     s->kernel = kernel;
-    s->mean = s->sum + n->channels * axis[0].in;
-    s->alpha = (float *)(void *)(s->mean + n->groups);
+    s->depth = axis[0].in;
+    s->squares = s->sum + n->channels * s->depth;
+    s->alpha = (float *)(void *)(s->squares + n->channels * s->depth);
     s->beta = s->alpha + n->channels;
     *prepared = s;
     return VOX_OK;
@@ -83,62 +84,75 @@ static int64_t norm_weight_bytes(const vox_layer *l, const vox_axis axis[3], int
     return statistics_bytes(n, axis[0].in) + 2 * n->channels * (int64_t)sizeof(float);
 }
 
-typedef struct work {
-    const norm_layer *layer;
+/* Planes [first, first + count) of x. */
+typedef struct gathering {
     statistics *statistics;
-    const vox_window *window;
-    bool squares; /* about the mean; or the values themselves */
-} work;
+    const vox_planes *x;
+    int64_t first, count;
+} gathering;
 
-/* The sum over one plane of one channel. */
-static void sum_plane(void *user, int64_t unit, int thread) {
-    const work *k = user;
-    const vox_planes *x = k->window->from;
-    const int64_t depth = k->window->axis[0].in, c = unit / depth, d = unit % depth;
-    const double mean = k->statistics->mean[c / (k->layer->channels / k->layer->groups)];
-    double lane[VOX_LANES] = {0};
+/* One plane of one channel. */
+static void gather_plane(void *user, int64_t unit, int thread) {
+    const gathering *g = user;
+    statistics *s = g->statistics;
+    const vox_rows *rows = s->kernel->rows;
+    const vox_planes *x = g->x;
+    const int64_t c = unit / g->count, d = g->first + unit % g->count, at = c * s->depth + d;
+    double sum[VOX_LANES] = {0}, squares[VOX_LANES] = {0};
     (void)thread;
-    for (int64_t r = 0; r < x->rows; r++) {
-        const float *row = vox_plane_row(x, c, d, r);
-        if (k->squares)
-            vox_add_squares(lane, row, x->columns, mean);
-        else
-            vox_add_row(lane, row, x->columns);
+    for (int64_t r = 0; r < x->rows; r++)
+        rows->sum(sum, vox_plane_row(x, c, d, r), x->columns);
+    s->sum[at] = vox_lane_sum(sum);
+    const double mean = s->sum[at] / ((double)x->rows * (double)x->columns);
+    for (int64_t r = 0; r < x->rows; r++)
+        rows->sum_squares(squares, vox_plane_row(x, c, d, r), x->columns, mean);
+    s->squares[at] = vox_lane_sum(squares);
+}
+
+static void norm_gather(const vox_layer *l, void *prepared, const vox_planes *x, int64_t first,
+                        int64_t count, int threads) {
+    gathering g = {prepared, x, first, count};
+    vox_spread(threads, ((const norm_layer *)l)->channels * count, gather_plane, &g);
+}
+
+/* Of `planes` planes of `voxels` values each. */
+static void mean_and_variance(const double *sum, const double *squares, int64_t planes,
+                              double voxels, double *mean, double *variance) {
+    const double n = (double)planes * voxels;
+    double all = 0, about = 0;
+    for (int64_t i = 0; i < planes; i++)
+        all += sum[i];
+    *mean = all / n;
+    for (int64_t i = 0; i < planes; i++) {
+        const double apart = sum[i] / voxels - *mean;
+        about += squares[i] + voxels * apart * apart;
     }
-    k->statistics->sum[unit] = vox_lane_sum(lane);
+    *variance = about / n;
 }
 
-/* The mean of what sum_plane() adds up, over group g. */
-static double group_mean(const work *k, int64_t g) {
-    const int64_t planes = k->layer->channels / k->layer->groups * k->window->axis[0].in;
-    const vox_planes *x = k->window->from;
-    double sum = 0;
-    for (int64_t i = g * planes; i < (g + 1) * planes; i++)
-        sum += k->statistics->sum[i];
-    return sum / ((double)planes * (double)x->rows * (double)x->columns);
-}
-
-static void measure(work *k) {
-    const norm_layer *n = k->layer;
-    statistics *s = k->statistics;
-    const int64_t units = n->channels * k->window->axis[0].in, size = n->channels / n->groups;
-    k->squares = false;
-    vox_spread(k->window->threads, units, sum_plane, k);
-    for (int64_t g = 0; g < n->groups; g++)
-        s->mean[g] = group_mean(k, g);
-    k->squares = true;
-    vox_spread(k->window->threads, units, sum_plane, k);
+/* What the result is made with, once all planes have come. */
+static void settle(const norm_layer *n, statistics *s, const vox_planes *x) {
+    const int64_t size = n->channels / n->groups;
     for (int64_t g = 0; g < n->groups; g++) {
-        const double deviation = sqrt(group_mean(k, g) + n->eps);
+        const int64_t at = g * size * s->depth;
+        double mean, variance;
+        mean_and_variance(s->sum + at, s->squares + at, size * s->depth,
+                          (double)x->rows * (double)x->columns, &mean, &variance);
+        const double deviation = sqrt(variance + n->eps);
         for (int64_t c = g * size; c < (g + 1) * size; c++) {
             const double alpha = n->weight[c] / deviation;
             s->alpha[c] = (float)alpha;
-            s->beta[c] = (float)(n->bias[c] - s->mean[g] * alpha);
+            s->beta[c] = (float)(n->bias[c] - mean * alpha);
         }
     }
 }
 
 /* ---- Computing ---- */
+
+typedef struct work {
+    const statistics *statistics;
+    const vox_window *window;
+} work;
 
 static void scale_plane(void *user, int64_t unit, int thread) {
     const work *k = user;
@@ -146,17 +160,15 @@ static void scale_plane(void *user, int64_t unit, int thread) {
     const statistics *s = k->statistics;
     const int64_t c = unit / w->count, d = w->first + unit % w->count;
     (void)thread;
-    for (int64_t r = 0; r < w->from->rows; r++) {
-        float *row = vox_plane_row(w->to, c, d, r);
-        memcpy(row, vox_plane_row(w->from, c, d, r), (size_t)w->from->columns * sizeof *row);
-        s->kernel->scale_row(row, w->from->columns, s->alpha[c], s->beta[c]);
-    }
+    for (int64_t r = 0; r < w->from->rows; r++)
+        s->kernel->scale_row(vox_plane_row(w->to, c, d, r), vox_plane_row(w->from, c, d, r),
+                             w->from->columns, s->alpha[c], s->beta[c]);
 }
 
 static void norm_window(const vox_layer *l, void *prepared, const vox_window *w) {
-    work k = {.layer = (const norm_layer *)l, .statistics = prepared, .window = w};
     if (w->first == 0)
-        measure(&k);
+        settle((const norm_layer *)l, prepared, w->from);
+    work k = {prepared, w};
     vox_spread(w->threads, w->to->channels * w->count, scale_plane, &k);
 }
 
@@ -176,6 +188,7 @@ static const vox_layer_class norm_class = {
     .prepare = norm_prepare,
     .weight_bytes = norm_weight_bytes,
     .window = norm_window,
+    .gather = norm_gather,
     .free = norm_free,
 };
 

@@ -95,6 +95,11 @@ typedef struct vox_layer_class {
                           vox_error *err);
     int64_t (*weight_bytes)(const vox_layer *l, const vox_axis axis[3], int threads);
     void (*window)(const vox_layer *l, void *prepared, const vox_window *w);
+    /* Layers with a reach that must know all of the input before the first output (NULL: those that
+     * need not): planes [first, first + count) of x have come, and lie in the caches still. Called
+     * for all planes, in order. */
+    void (*gather)(const vox_layer *l, void *prepared, const vox_planes *x, int64_t first,
+                   int64_t count, int threads);
     /* Row layers: row[c*channel_stride + column], in place. */
     void (*row)(const vox_layer *l, float *row, int64_t channel_stride, int64_t channels,
                 int64_t columns);

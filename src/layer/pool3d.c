@@ -2,6 +2,7 @@
  * Definitions: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html and
  * AvgPool3d.html; the output size with ceil_mode, and the average's divisor, as in
  * ATen/native/Pool.h and AveragePool3d. */
+#include "kernel/kernel.h"
 #include "layer/layer.h"
 
 #include <math.h>
@@ -64,8 +65,9 @@ static int64_t counted(const vox_pool3d *p, const vox_axis axis[3], int i, int64
 }
 
 /* One output row: the taps in the order kd, kh, kw. */
-static void pool_row(const vox_pool3d *p, const vox_window *w, const float *const *planes,
-                     int64_t in_offset, int64_t plane, int64_t row, float *out) {
+static void pool_row(const vox_pool3d *p, const vox_window *w, const vox_rows *rows,
+                     const float *const *planes, int64_t in_offset, int64_t plane, int64_t row,
+                     float *out) {
     const vox_axis *a = w->axis;
     const int64_t columns = a[2].out;
     for (int64_t i = 0; i < columns; i++)
@@ -76,12 +78,7 @@ static void pool_row(const vox_pool3d *p, const vox_window *w, const float *cons
         for (int64_t h = 0; h < a[1].kernel; h++)
             for (int64_t k = 0; k < a[2].kernel; k++) {
                 const float *x = planes[d] + in_offset + w->row_offset[h] + w->column_offset[k];
-                if (p->average)
-                    for (int64_t i = 0; i < columns; i++)
-                        out[i] += x[i];
-                else
-                    for (int64_t i = 0; i < columns; i++) /* a NaN, once in, stays */
-                        out[i] = x[i] > out[i] || x[i] != x[i] ? x[i] : out[i];
+                (p->average ? rows->add : rows->max)(out, x, columns);
             }
     }
     if (p->average) {
@@ -94,12 +91,13 @@ static void pool_row(const vox_pool3d *p, const vox_window *w, const float *cons
 static void pool_window(const vox_layer *l, void *prepared, const vox_window *w) {
     const vox_pool3d *p = &((const pool_layer *)l)->pool;
     (void)prepared;
+    const vox_rows *functions = vox_kernel_active(NULL)->rows;
     const int64_t channels = w->to->channels, rows = w->axis[1].out;
 #pragma omp parallel for collapse(3) num_threads(w->threads)
     for (int64_t plane = 0; plane < w->count; plane++)
         for (int64_t c = 0; c < channels; c++)
             for (int64_t row = 0; row < rows; row++)
-                pool_row(p, w, w->planes + plane * w->axis[0].kernel,
+                pool_row(p, w, functions, w->planes + plane * w->axis[0].kernel,
                          c * w->channel_stride + row * w->axis[1].stride * w->row_stride,
                          w->first + plane, row, vox_plane_row(w->to, c, w->first + plane, row));
 }

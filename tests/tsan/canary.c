@@ -50,7 +50,7 @@ static void *write_a(void *argument) {
 
 static void *scale_part(void *argument) {
     (void)argument;
-    kernel->scale_row(row_a, PART, 0.5f, 1.0f);
+    kernel->scale_row(row_a, row_a, PART, 0.5f, 1.0f);
     return NULL;
 }
 

@@ -217,10 +217,49 @@ ParameterizedTest(isa_name *isa, kernel, rows_stay_within_their_buffers) {
             cr_assert_eq(memcmp(&to.data[n / 2], &machine_nan, sizeof machine_nan), 0);
             from.data[n / 2] = 2;
             kernel->copy_row(to.data, from.data, n);
-            kernel->scale_row(to.data, n, 1.5f, -0.25f);
+            kernel->scale_row(to.data, to.data, n, 1.5f, -0.25f);
             for (int64_t i = 0; i < n; i++)
                 cr_assert_eq(to.data[i], fmaf(from.data[i], 1.5f, -0.25f));
             guarded_free(&from);
+            guarded_free(&to);
+        }
+}
+
+/* Sums and largest values of rows, against their definitions. */
+ParameterizedTestParameters(kernel, sums_stay_within_their_rows) {
+    return isa_params();
+}
+
+ParameterizedTest(isa_name *isa, kernel, sums_stay_within_their_rows) {
+    vox_error err = {0};
+    cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
+    const vox_rows *rows = vox_kernel_active(&err)->rows;
+    for (int64_t n = 1; n <= 70; n++)
+        for (int at_end = 0; at_end < 2; at_end++) {
+            dice d = dice_new((uint64_t)n);
+            guarded x = guarded_values(&d, n, 0, at_end), to = guarded_values(&d, n, 0, at_end);
+            double sum[VOX_LANES] = {0}, squares[VOX_LANES] = {0}, expect[2][VOX_LANES] = {{0}};
+            for (int64_t i = 0; i < n; i++) {
+                const double apart = (double)x.data[i] - 0.375;
+                expect[0][i % VOX_LANES] += (double)x.data[i];
+                expect[1][i % VOX_LANES] += apart * apart;
+            }
+            rows->sum(sum, x.data, n);
+            rows->sum_squares(squares, x.data, n, 0.375);
+            cr_assert_eq(memcmp(sum, expect[0], sizeof sum), 0);
+            cr_assert_eq(memcmp(squares, expect[1], sizeof squares), 0);
+            const float before = to.data[n - 1], added = before + x.data[n - 1];
+            rows->add(to.data, x.data, n);
+            cr_assert_eq(to.data[n - 1], added);
+            rows->max(to.data, x.data, n);
+            cr_assert_eq(to.data[n - 1], fmaxf(added, x.data[n - 1]));
+            x.data[0] = NAN;
+            rows->max(to.data, x.data, n);
+            cr_assert(isnan(to.data[0]));
+            x.data[0] = 1;
+            rows->max(to.data, x.data, n);
+            cr_assert(isnan(to.data[0]));
+            guarded_free(&x);
             guarded_free(&to);
         }
 }

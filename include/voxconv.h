@@ -295,6 +295,11 @@ vox_status vox_network_join(vox_network *n, vox_join op, int a, int b, vox_error
 /* Adds the channels of all values behind each other, torch.cat(values, 1). */
 vox_status vox_network_concat(vox_network *n, int count, const int *values, vox_error *err);
 
+/* Puts batch normalisation into the weights of the convolution that it follows, where nobody else
+ * reads that one: as torch.nn.utils.fusion.fuse_conv_bn_eval does. Values stay what they were but
+ * for the rounding of those weights. */
+void vox_network_fold(vox_network *n);
+
 /* Adds torch.argmax(x, 1): the number of the largest channel, in one channel. */
 vox_status vox_network_argmax(vox_network *n, vox_error *err);
 

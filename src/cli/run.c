@@ -103,6 +103,7 @@ static vox_status run_model(const run_options *o, const char *path, const vox_mo
     vox_network *network = vox_model_network(model, shape, err);
     if (!network)
         return err->status;
+    vox_network_fold(network);
     status = add_result(o, network, shape, &execution.datatype, err);
     if (!status)
         status = (vox_model_gives_vector(model) ? execution_values : execution_run)(

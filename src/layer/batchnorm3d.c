@@ -34,6 +34,13 @@ static void batchnorm_row(const vox_layer *l, float *row, int64_t channel_stride
         b->kernel->scale_row(row, row, columns, b->alpha[c], b->beta[c]);
 }
 
+static int64_t batchnorm_affine(const vox_layer *l, const float **scale, const float **shift) {
+    const batchnorm_layer *b = (const batchnorm_layer *)l;
+    *scale = b->alpha;
+    *shift = b->beta;
+    return b->channels;
+}
+
 static void batchnorm_free(vox_layer *l) {
     batchnorm_layer *b = (batchnorm_layer *)l;
     free(b->alpha);
@@ -45,6 +52,7 @@ static const vox_layer_class batchnorm_class = {
     .name = "batchnorm3d",
     .shape = batchnorm_shape,
     .row = batchnorm_row,
+    .affine = batchnorm_affine,
     .free = batchnorm_free,
 };
 

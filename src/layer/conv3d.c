@@ -315,6 +315,29 @@ static void conv_window(const vox_layer *l, void *prepared, const vox_window *w)
 
 /* ---- Construction ---- */
 
+/* 0*w leaves the sum as it is only where w is finite. */
+static void look_at_weights(conv_layer *l) {
+    const int64_t count = l->conv.out_channels * tap_count(&l->conv);
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(l->weight[i]))
+            l->base.needs_zero_planes = true;
+}
+
+static bool conv_absorb(vox_layer *layer, int64_t channels, const float *scale,
+                        const float *shift) {
+    conv_layer *l = (conv_layer *)layer;
+    const int64_t taps = tap_count(&l->conv);
+    if (channels != l->conv.out_channels)
+        return false;
+    for (int64_t c = 0; c < channels; c++) {
+        for (int64_t i = 0; i < taps; i++)
+            l->weight[c * taps + i] *= scale[c];
+        l->bias[c] = fmaf(l->bias[c], scale[c], shift[c]);
+    }
+    look_at_weights(l);
+    return true;
+}
+
 static void conv_free(vox_layer *l) {
     conv_layer *layer = (conv_layer *)l;
     free(layer->weight);
@@ -328,6 +351,7 @@ static const vox_layer_class conv_class = {
     .prepare = conv_prepare,
     .weight_bytes = conv_weight_bytes,
     .window = conv_window,
+    .absorb = conv_absorb,
     .free = conv_free,
 };
 
@@ -401,9 +425,6 @@ vox_status vox_network_conv3d(vox_network *network, const vox_conv3d *conv, cons
     memcpy(l->weight, weight, (size_t)count * sizeof(float));
     if (bias)
         memcpy(l->bias, bias, (size_t)conv->out_channels * sizeof(float));
-    /* 0*w leaves the sum as it is only where w is finite. */
-    for (int64_t i = 0; i < count; i++)
-        if (!isfinite(l->weight[i]))
-            l->base.needs_zero_planes = true;
+    look_at_weights(l);
     return vox_network_append(network, &l->base, 1, NULL, err);
 }

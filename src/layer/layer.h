@@ -106,6 +106,12 @@ typedef struct vox_layer_class {
     /* Joins: the row is operand `main` of two, and becomes the result; `side` is the other. */
     void (*join)(const vox_layer *l, int main, float *row, int64_t channel_stride, int64_t channels,
                  int64_t columns, const vox_operand *side);
+    /* Layers that are no more than x*scale + shift of each channel (NULL: those that are more): how
+     * many channels, and both for each. */
+    int64_t (*affine)(const vox_layer *l, const float **scale, const float **shift);
+    /* Puts such a layer that follows into this one's weights (NULL: those that have none); false
+     * where it does not fit. */
+    bool (*absorb)(vox_layer *l, int64_t channels, const float *scale, const float *shift);
     bool concat; /* of channels, in the order of the inputs: the engine does it */
     void (*free)(vox_layer *l);
 } vox_layer_class;

@@ -6,6 +6,7 @@
 #include "engine/pipeline.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -384,4 +385,78 @@ Test(network, parts_are_those_of_the_whole) {
         free(y);
         free_graph(&g);
     }
+}
+
+/* ---- Folding ---- */
+
+enum { FOLD_IN = 3, FOLD_OUT = 4, FOLD_VOXELS = 6 };
+
+/* A pointwise convolution, batch normalisation with eps 0 and mean 0, and where `twice` the
+ * convolution's result added to that; run on x. */
+static void run_folded(const float *weight, const float *bias, const float *var, const float *shift,
+                       bool twice, bool fold, const float *x, float *y) {
+    vox_network *n = vox_network_new(NULL);
+    vox_conv3d conv;
+    vox_conv3d_defaults(&conv);
+    conv.in_channels = FOLD_IN;
+    conv.out_channels = FOLD_OUT;
+    const float mean[FOLD_OUT] = {0};
+    cr_assert_eq(vox_network_conv3d(n, &conv, weight, bias, NULL), VOX_OK);
+    cr_assert_eq(vox_network_batchnorm3d(n, FOLD_OUT, mean, var, NULL, shift, 0, NULL), VOX_OK);
+    if (twice)
+        cr_assert_eq(vox_network_join(n, VOX_JOIN_ADD, 1, 2, NULL), VOX_OK);
+    if (fold)
+        vox_network_fold(n);
+    cr_assert_eq(vox_network_value(n), twice ? 3 : fold ? 1 : 2, "value 1 is the convolution's");
+    const int64_t in[5] = {1, FOLD_IN, 1, 2, 3};
+    cr_assert_eq(vox_network_run(n, x, in, y, 1, NULL), VOX_OK);
+    vox_network_free(n);
+}
+
+/* The exact value is sum(w*x + b)/sqrt(var) + shift; a folded weight is rounded once, and so is the
+ * bias, before the sum of four terms is: so at most gamma_6 of the terms' magnitudes, and the
+ * shift's rounding with them. */
+Test(network, folding_batch_normalisation_keeps_the_values) {
+    dice d = dice_new(5);
+    float *weight = random_values(&d, FOLD_OUT * FOLD_IN), *bias = random_values(&d, FOLD_OUT);
+    float *shift = random_values(&d, FOLD_OUT), *x = random_values(&d, FOLD_IN * FOLD_VOXELS);
+    const float var[FOLD_OUT] = {0.3f, 1, 7, 0.01f};
+    float y[FOLD_OUT * FOLD_VOXELS];
+    run_folded(weight, bias, var, shift, false, true, x, y);
+    for (int c = 0; c < FOLD_OUT; c++)
+        for (int i = 0; i < FOLD_VOXELS; i++) {
+            const double scale = 1 / sqrt((double)var[c]);
+            double exact = (double)bias[c] * scale + (double)shift[c];
+            double size = fabs((double)bias[c]) * scale + fabs((double)shift[c]);
+            for (int k = 0; k < FOLD_IN; k++) {
+                const double term =
+                    (double)weight[c * FOLD_IN + k] * (double)x[k * FOLD_VOXELS + i] * scale;
+                exact += term;
+                size += fabs(term);
+            }
+            const double u = ldexp(1, -24), bound = 6 * u / (1 - 6 * u) * size;
+            cr_assert_leq(fabs((double)y[c * FOLD_VOXELS + i] - exact), bound);
+        }
+    free(weight);
+    free(bias);
+    free(shift);
+    free(x);
+}
+
+/* Scaling by a power of two rounds nothing, so not a bit may change: whether it is folded, or not
+ * because the convolution's own result is wanted as well. */
+Test(network, folding_by_powers_of_two_changes_no_bit) {
+    dice d = dice_new(6);
+    float *weight = random_values(&d, FOLD_OUT * FOLD_IN), *bias = random_values(&d, FOLD_OUT);
+    float *x = random_values(&d, FOLD_IN * FOLD_VOXELS);
+    const float var[FOLD_OUT] = {0.25f, 1, 4, 64}, shift[FOLD_OUT] = {0};
+    float as_it_is[FOLD_OUT * FOLD_VOXELS], folded[FOLD_OUT * FOLD_VOXELS];
+    for (int twice = 0; twice < 2; twice++) {
+        run_folded(weight, bias, var, shift, twice, false, x, as_it_is);
+        run_folded(weight, bias, var, shift, twice, true, x, folded);
+        cr_assert_eq(memcmp(as_it_is, folded, sizeof folded), 0);
+    }
+    free(weight);
+    free(bias);
+    free(x);
 }

@@ -120,3 +120,12 @@ double vox_now(void) {
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
+
+const char *vox_shape_text(int rank, const int64_t *shape, char text[VOX_SHAPE_TEXT]) {
+    int at = snprintf(text, VOX_SHAPE_TEXT, "(");
+    for (int i = 0; i < rank; i++)
+        at += snprintf(text + at, (size_t)(VOX_SHAPE_TEXT - at), "%s%lld", i ? ", " : "",
+                       (long long)shape[i]);
+    snprintf(text + at, (size_t)(VOX_SHAPE_TEXT - at), rank == 1 ? ",)" : ")");
+    return text;
+}

@@ -58,6 +58,10 @@ char *vox_strdup(const char *s, vox_error *err);
  * Writes into and returns buf. */
 const char *vox_bytes_text(int64_t bytes, char buf[32]);
 
+/* "(16, 2, 3, 3, 3)", as Python writes it. Returns text. */
+enum { VOX_SHAPE_TEXT = VOX_MAX_RANK * 22 + 4 };
+const char *vox_shape_text(int rank, const int64_t *shape, char text[VOX_SHAPE_TEXT]);
+
 /* ---- Time ---- */
 
 /* Seconds of a clock that only goes forward. */

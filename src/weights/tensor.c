@@ -38,12 +38,3 @@ void vox_tensor_free(vox_tensor *t) {
     free(t->data);
     free(t);
 }
-
-const char *vox_shape_text(int rank, const int64_t *shape, char text[VOX_SHAPE_TEXT]) {
-    int at = snprintf(text, VOX_SHAPE_TEXT, "(");
-    for (int i = 0; i < rank; i++)
-        at += snprintf(text + at, (size_t)(VOX_SHAPE_TEXT - at), "%s%lld", i ? ", " : "",
-                       (long long)shape[i]);
-    snprintf(text + at, (size_t)(VOX_SHAPE_TEXT - at), rank == 1 ? ",)" : ")");
-    return text;
-}

@@ -65,12 +65,6 @@ vox_status vox_weights_publish(const char *path, const void *buf, int64_t bytes,
 void vox_init_reset_parameters(vox_random *r, double fan_in, float *weight, int64_t count,
                                float *bias, int64_t bias_count);
 
-/* ---- Messages ---- */
-
-/* "(16, 2, 3, 3, 3)", as Python writes it. Returns text. */
-enum { VOX_SHAPE_TEXT = VOX_MAX_RANK * 22 + 4 };
-const char *vox_shape_text(int rank, const int64_t *shape, char text[VOX_SHAPE_TEXT]);
-
 /* ---- Stored elements ---- */
 
 /* How one number is stored. kind: 'f' IEEE float, 'g' bfloat16, 'i' signed, 'u' unsigned, 'b' bool.

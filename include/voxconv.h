@@ -370,7 +370,8 @@ const char *const *vox_isa_available(void);
 /* What a NIfTI header says, in machine order, NIfTI's own names where they exist. */
 typedef struct vox_volume_info {
     const char *path;  /* as given; "-" for stdin */
-    int nifti_version; /* 1 or 2 */
+    int nifti_version; /* 1 or 2; 0: a tensor, see tensor_axes */
+    int tensor_axes;   /* of a .npy file: 3 to 5; dim[1], [2], [3], [5], [6] are W, H, D, C, N */
     bool gzip, pair, swapped;
     int64_t dim[8];
     double pixdim[8];
@@ -391,7 +392,9 @@ typedef struct vox_volume_info {
     int64_t data_bytes;             /* what the dims and bitpix need */
 } vox_volume_info;
 
-/* One or more NIfTI files of one grid, opened for one pass. */
+/* One or more NIfTI files of one grid, or tensors of one shape, opened for one pass. A tensor is a
+ * .npy file, known by its first bytes: (N, C, D, H, W); without N (C, D, H, W); or one channel
+ * alone, (D, H, W). Spacing is 1, the affine the identity. */
 typedef struct vox_input vox_input;
 /* Opens and checks the headers; reads no voxels. Several files are stacked as channels and must
  * agree in grid. "-" is stdin (at most once). Errors: VOX_ERR_INPUT, VOX_ERR_UNSUPPORTED,
@@ -500,9 +503,10 @@ typedef struct vox_plan {
 vox_status vox_filter_plan(const vox_input *in, const vox_network *network, const char *output,
                            const vox_filter_options *o, vox_plan *plan, vox_error *err);
 
-/* Filters the input through the network into `output` (a name, or "-" for stdout). Consumes the
- * input. The output appears under its name only when it is complete and on disk. report may be
- * NULL. */
+/* Filters the input through the network into `output` (a name, or "-" for stdout). A name that ends
+ * in .npy gets a tensor: (N, C, D, H, W), or with as many axes as the input, if that is a tensor;
+ * so does stdout then. Into NIfTI, a tensor's N goes to t. Consumes the input. The output appears
+ * under its name only when it is complete and on disk. report may be NULL. */
 vox_status vox_filter(vox_input *in, const vox_network *network, const char *output,
                       const vox_filter_options *o, vox_report *report, vox_error *err);
 

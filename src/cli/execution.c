@@ -178,10 +178,10 @@ static vox_status filter(vox_input *in, const vox_network *network, const execut
     return o->json ? print_report_json(&report, o->output, err) : VOX_OK;
 }
 
-/* Into a tensor file, or printed. */
-static vox_status give_values(const execution_options *o, const vox_tensor *values,
-                              vox_error *err) {
-    if (o->output && strcmp(o->output, "-") != 0) {
+/* Into a tensor file, or printed; what was read as a tensor is written to stdout as one, too. */
+static vox_status give_values(const execution_options *o, const vox_input *in,
+                              const vox_tensor *values, vox_error *err) {
+    if (o->output && (strcmp(o->output, "-") != 0 || vox_input_info(in, 0)->tensor_axes)) {
         const vox_tensor *const tensors[] = {values};
         const char *const names[] = {"output"};
         return vox_weights_save(o->output, 1, names, tensors, o->force, err);
@@ -210,7 +210,7 @@ vox_status execution_values(const execution_options *o, vox_input *in, const vox
         values->shape[1] = values->shape[0] ? values->count / values->shape[0] : 0;
         values->rank = 2;
         warn_of_values(&report, vox_input_info(in, 0)->path);
-        status = give_values(o, values, err);
+        status = give_values(o, in, values, err);
     }
     vox_tensor_free(values);
     return status;

@@ -35,7 +35,7 @@ extern const char *const time_names[];
 /* The rows of the table of `type`. */
 #define OUTPUT_ROWS(type)                                                                          \
     OPTION_ROW(type, 'o', "output", "FILE", "Output",                                              \
-               ".nii, .nii.gz, .hdr or .img (a pair), or - for stdout", set_text,                  \
+               ".nii, .nii.gz, .hdr or .img (a pair), .npy, or - for stdout", set_text,            \
                execution.output),                                                                  \
         OPTION_ROW(type, 'f', "force", NULL, "Output", "replace an existing output", set_flag,     \
                    execution.force),                                                               \

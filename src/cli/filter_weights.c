@@ -163,19 +163,20 @@ out:
 }
 
 /* {D, H, W} spacing in mm, as xyzt_units says (NIfTI codes 1 m, 2 mm, 3 micrometre; unknown: mm).
- */
-static void voxel_mm(const vox_input *in, double mm[3]) {
+ * A tensor has none. */
+static const double *voxel_mm(const vox_input *in, double mm[3]) {
     const vox_volume_info *info = vox_input_info(in, 0);
     const int unit = info->xyzt_units & 7;
     const double scale = unit == 1 ? 1000 : unit == 3 ? 0.001 : 1;
     for (int axis = 0; axis < 3; axis++)
         mm[axis] = fabs(info->pixdim[3 - axis]) * scale;
+    return info->tensor_axes ? NULL : mm;
 }
 
 static vox_status make_named(filter_weights *f, const conv_options *o, const vox_input *in,
                              vox_error *err) {
-    double mm[3];
-    voxel_mm(in, mm);
+    double room[3];
+    const double *mm = voxel_mm(in, room);
     vox_status status = own_channels(o, in, &f->in_channels, err);
     if (!status)
         status = vox_kernel_named(o->kernel, mm, f->part, &f->part_count, err);

@@ -60,7 +60,7 @@ static vox_status run(const void *values, int file_count, char **files, vox_erro
 
 const cli_command info_command = {
     .name = "info",
-    .summary = "show header, geometry and statistics of NIfTI files",
+    .summary = "show header, geometry and statistics of volumes",
     .synopsis = "[OPTIONS] FILE...",
     .options = rows,
     .size = sizeof(info_options),

@@ -230,6 +230,16 @@ static void put_format(object *o, const vox_volume_info *info) {
     put(o, "data_bytes", json_integer(info->data_bytes));
 }
 
+static void put_tensor(object *o, const vox_volume_info *info) {
+    const int64_t shape[] = {info->dim[6], info->dim[5], info->dim[3], info->dim[2], info->dim[1]};
+    put(o, "path", text(info->path));
+    put(o, "gzip", json_boolean(info->gzip));
+    put(o, "swapped", json_boolean(info->swapped));
+    put(o, "shape", integers(shape + 5 - info->tensor_axes, info->tensor_axes));
+    put(o, "datatype_name", text(info->datatype_name));
+    put(o, "data_bytes", json_integer(info->data_bytes));
+}
+
 static void put_geometry(object *o, const vox_volume_info *info) {
     json_t *srow = json_array(), *affine = json_array(), *extensions = json_array();
     for (int i = 0; i < 3; i++) {
@@ -266,8 +276,12 @@ static object statistics_object(const vox_statistics *s) {
 vox_status print_info_json(const vox_volume_info *info, const vox_statistics *statistics,
                            vox_error *err) {
     object o = {json_object(), false};
-    put_format(&o, info);
-    put_geometry(&o, info);
+    if (info->tensor_axes) {
+        put_tensor(&o, info);
+    } else {
+        put_format(&o, info);
+        put_geometry(&o, info);
+    }
     if (statistics) {
         const object inner = statistics_object(statistics);
         o.failed = o.failed || inner.failed;

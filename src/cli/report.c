@@ -110,6 +110,17 @@ static void print_string(const char *name, const char *value) {
     putchar('\n');
 }
 
+static void print_tensor(const vox_volume_info *info) {
+    static const int dim[] = {6, 5, 3, 2, 1}; /* of N, C, D, H, W */
+    cli_print_text(info->path);
+    printf(": .npy%s%s\n", info->gzip ? ", gzip" : "", info->swapped ? ", other byte order" : "");
+    printf("  %-16s", "shape");
+    for (int i = 5 - info->tensor_axes; i < 5; i++)
+        printf("%" PRId64 "%c", info->dim[dim[i]], i < 4 ? ' ' : '\n');
+    printf("  %-16s%s\n", "datatype", info->datatype_name);
+    print_integer("data_bytes", info->data_bytes);
+}
+
 static void print_format(const vox_volume_info *info) {
     cli_print_text(info->path);
     printf(": NIfTI-%d%s%s%s\n", info->nifti_version, info->pair ? ", pair of files" : "",
@@ -156,8 +167,12 @@ static void print_geometry(const vox_volume_info *info) {
 }
 
 void print_info(const vox_volume_info *info, const vox_statistics *s) {
-    print_format(info);
-    print_geometry(info);
+    if (info->tensor_axes) {
+        print_tensor(info);
+    } else {
+        print_format(info);
+        print_geometry(info);
+    }
     for (int i = 0; i < info->extension_count; i++)
         printf("  %-16scode %d, %" PRId64 " bytes\n", "extension", info->extension_code[i],
                info->extension_bytes[i]);

@@ -3,6 +3,7 @@
 
 #include "volume/extensions.h"
 #include "volume/geometry.h"
+#include "volume/npy_header.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -73,6 +74,20 @@ void vox_header_narrow(const nifti_2_header *before, const nifti_2_header *after
     NARROW(vox_offset)
 #undef NARROW
 #undef NARROW_ARRAY
+}
+
+void vox_header_plain(nifti_2_header *w, int rank, const int64_t dim[8], const vox_datatype *type) {
+    const nifti_1_header zero = {.sizeof_hdr = VOX_NIFTI1_BYTES};
+    vox_header_widen(&zero, w);
+    w->dim[0] = rank;
+    w->pixdim[0] = 1;
+    for (int i = 1; i <= 7; i++) {
+        w->dim[i] = i <= rank ? dim[i] : 1;
+        w->pixdim[i] = 1;
+    }
+    w->datatype = (int16_t)type->code;
+    w->bitpix = (int16_t)(8 * type->bytes);
+    w->scl_slope = 1;
 }
 
 void vox_header_clear(vox_header *h) {
@@ -147,13 +162,13 @@ static vox_status check_magic2(const char *path, vox_header *h, vox_error *err) 
     return VOX_OK;
 }
 
-static vox_status read_raw(vox_source *s, vox_header *h, vox_error *err) {
+static vox_status read_raw(vox_source *s, const unsigned char start[4], vox_header *h,
+                           vox_error *err) {
     const char *path = vox_path_text(vox_source_path(s));
     unsigned char buf[VOX_NIFTI2_BYTES];
     int32_t size;
-    vox_status status = read_all(s, buf, sizeof size, VOX_NIFTI1_BYTES, 0, err);
-    if (status)
-        return status;
+    vox_status status;
+    memcpy(buf, start, sizeof size);
     memcpy(&size, buf, sizeof size);
     const int32_t other = (int32_t)__builtin_bswap32((uint32_t)size);
     h->swapped = other == VOX_NIFTI1_BYTES || other == VOX_NIFTI2_BYTES;
@@ -274,9 +289,14 @@ static vox_status check_fields(const char *path, vox_header *h, vox_error *err) 
 
 vox_status vox_header_read(vox_source *s, vox_header *h, vox_error *err) {
     const char *path = vox_path_text(vox_source_path(s));
+    unsigned char start[4];
     memset(h, 0, sizeof *h);
-    vox_status status;
-    if ((status = read_raw(s, h, err)) || (status = check_fields(path, h, err)))
+    vox_status status = read_all(s, start, sizeof start, VOX_NIFTI1_BYTES, 0, err);
+    if (status)
+        return status;
+    if (vox_npy_begins(start, sizeof start))
+        return vox_header_read_npy(s, start, h, err);
+    if ((status = read_raw(s, start, h, err)) || (status = check_fields(path, h, err)))
         return status;
     if (!h->pair && (status = vox_header_check_size(path, h, vox_source_bytes(s), err)))
         return status;

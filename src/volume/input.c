@@ -1,4 +1,5 @@
-/* input.c - opens NIfTI files, checks that they lie on one grid, and tells what their headers say.
+/* input.c - opens NIfTI files and tensors, checks that they lie on one grid, and tells what their
+ * headers say.
  */
 #include "volume/input.h"
 
@@ -96,7 +97,8 @@ static void fill_info(vox_file *f) {
     vox_volume_info *v = &f->info;
     fill_numbers(v, &h->wide);
     v->path = f->path;
-    v->nifti_version = h->version;
+    v->nifti_version = h->tensor_axes ? 0 : h->version;
+    v->tensor_axes = h->tensor_axes;
     v->gzip = vox_source_is_gzip(f->data);
     v->pair = h->pair;
     v->swapped = h->swapped;
@@ -171,7 +173,25 @@ int vox_affine_difference(const double a[3][4], const double b[3][4]) {
     return -1;
 }
 
+/* Tensors have a shape and no grid. */
+static vox_status check_shape(const vox_file *a, const vox_file *b, vox_error *err) {
+    char shape[VOX_SHAPE_TEXT], first[VOX_SHAPE_TEXT];
+    if (!a->header.tensor_axes || !b->header.tensor_axes)
+        return vox_fail(err, VOX_ERR_INPUT,
+                        "%s: a %s, and %s is a %s: files stacked as channels are of one kind",
+                        vox_path_text(b->path), b->header.tensor_axes ? "tensor" : "NIfTI volume",
+                        vox_path_text(a->path), a->header.tensor_axes ? "tensor" : "NIfTI volume");
+    if (differing_axis(&a->header, &b->header))
+        return vox_fail(err, VOX_ERR_INPUT,
+                        "%s: shape=%s: %s has %s; files stacked as channels share one shape",
+                        vox_path_text(b->path), vox_header_shape_text(&b->header, shape),
+                        vox_path_text(a->path), vox_header_shape_text(&a->header, first));
+    return VOX_OK;
+}
+
 static vox_status check_grid(const vox_file *a, const vox_file *b, vox_error *err) {
+    if (a->header.tensor_axes || b->header.tensor_axes)
+        return check_shape(a, b, err);
     const int axis = differing_axis(&a->header, &b->header);
     if (axis)
         return vox_fail(err, VOX_ERR_INPUT,

@@ -1,4 +1,4 @@
-/* input.h - opened NIfTI files: what the reader and the writer see of a vox_input. */
+/* input.h - opened files: what the reader and the writer see of a vox_input. */
 #ifndef VOX_VOLUME_INPUT_H
 #define VOX_VOLUME_INPUT_H
 

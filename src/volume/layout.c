@@ -1,4 +1,4 @@
-/* layout.c - how the axes of NIfTI files become (N, C, D, H, W). */
+/* layout.c - how the axes of files become (N, C, D, H, W). */
 #include "volume/layout.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ static vox_status no_fit(const vox_input *in, int64_t wanted, int64_t fixed, vox
     char whose[32] = "has", about[160] = "";
     if (in->count > 1)
         snprintf(whose, sizeof whose, "and %d more have", in->count - 1);
-    if (time == VOX_TIME_CHANNELS)
+    if (time == VOX_TIME_CHANNELS && !in->file[0].header.tensor_axes)
         snprintf(about, sizeof about, " (t=%lld taken as channels)", (long long)t);
     else if (t > 1)
         snprintf(about, sizeof about,
@@ -35,7 +35,7 @@ vox_status vox_input_layout(const vox_input *in, int64_t in_channels, vox_time t
     if (!fixed_channels(in, &fixed) || !vox_mul(fixed, dim[4], &all))
         return vox_fail(err, VOX_ERR_UNSUPPORTED, "%s: dim[5]=%lld: too many channels",
                         vox_path_text(in->file[0].path), (long long)dim[5]);
-    bool as_channels = time == VOX_TIME_CHANNELS;
+    bool as_channels = time == VOX_TIME_CHANNELS && !in->file[0].header.tensor_axes;
     if (time == VOX_TIME_AUTO && in_channels > 1 && fixed == 1 && dim[4] == in_channels)
         as_channels = true;
     const int64_t channels = as_channels ? all : fixed;

@@ -5,6 +5,8 @@
 
 static vox_status write_header(vox_sink *s, const vox_out_header *header, const vox_header *from,
                                vox_error *err) {
+    if (header->npy)
+        return vox_sink_write(s, header->bytes, header->header_bytes, err);
     vox_status status =
         vox_sink_write(s, header->bytes, header->header_bytes + VOX_EXTENDER_BYTES, err);
     if (!status && from->extensions_bytes > 0)

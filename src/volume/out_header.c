@@ -20,6 +20,7 @@
 #include "volume/out_header.h"
 
 #include "volume/geometry.h"
+#include "volume/npy_header.h"
 
 #include <math.h>
 #include <string.h>
@@ -61,15 +62,20 @@ static void set_type(nifti_2_header *w, const vox_header *h, const vox_output *o
 static void set_dims(nifti_2_header *w, const vox_header *h, const vox_output *o, int64_t planes,
                      vox_out_header *out) {
     const bool time = o->layout.time_is_channels;
-    const int64_t frames = time ? 1 : h->dim[4];
+    const int64_t frames = h->tensor_axes ? h->dim[6] : time ? 1 : h->dim[4];
     int64_t dim[8], rank = h->dim[0];
     memcpy(dim, h->dim, sizeof dim);
+    if (h->tensor_axes) { /* from a tensor N goes to t, where a NIfTI file has its batch */
+        rank = 3;
+        for (int i = 4; i <= 7; i++)
+            dim[i] = w->dim[i] = 1;
+    }
     for (int i = 1; i <= 3; i++)
         dim[i] = o->size[3 - i];
     dim[4] = frames;
     dim[5] = 1;
     if (planes > 1)
-        dim[time || (h->dim[5] == 1 && frames == 1) ? 4 : 5] = planes;
+        dim[time || ((h->dim[5] == 1 || h->tensor_axes) && frames == 1) ? 4 : 5] = planes;
     for (int i = 1; i <= 5; i++)
         if (dim[i] > 1 && i > rank)
             rank = i;
@@ -145,14 +151,44 @@ static void pack(const vox_header *h, nifti_2_header *w, bool pair, vox_out_head
     memcpy(out->bytes + out->header_bytes, h->extender, sizeof h->extender);
 }
 
-vox_status vox_out_header_make(const vox_input *in, const vox_output *o, bool pair,
-                               vox_out_header *out, vox_error *err) {
+/* A tensor: (N, C, D, H, W), or the last axes of it. */
+static vox_status make_npy(const vox_header *h, const vox_output *o, vox_out_header *out,
+                           vox_error *err) {
+    const int64_t planes = o->split ? 1 : o->channels;
+    const int64_t shape[5] = {o->layout.batch, planes, o->size[0], o->size[1], o->size[2]};
+    int axes = h->tensor_axes ? h->tensor_axes : 5;
+    if (axes == 3 && planes > 1)
+        axes = 4;
+    if (out->type->components > 1)
+        return vox_fail(err, VOX_ERR_USAGE, "%s: datatype=%s: a tensor has one value a place",
+                        o->path, out->type->name);
+    if (out->scaling.active)
+        return vox_fail(err, VOX_ERR_USAGE,
+                        "%s: datatype=input: stored values are scaled in the input (scl_slope=%g), "
+                        "which a .npy file cannot say",
+                        o->path, out->scaling.slope);
+    if (!vox_product(shape, 5, &out->data_bytes) ||
+        !vox_mul(out->data_bytes, out->type->bytes, &out->data_bytes))
+        return vox_fail(err, VOX_ERR_UNSUPPORTED, "%s: the output would exceed 2^63 bytes",
+                        o->path);
+    out->npy = true;
+    out->order = (vox_plane_order){.channels = planes, .inner = 1, .depth = o->size[0]};
+    out->header_bytes = out->vox_offset = vox_npy_header_write(out->type->name[0], out->type->bytes,
+                                                               axes, shape + 5 - axes, out->bytes);
+    return VOX_OK;
+}
+
+vox_status vox_out_header_make(const vox_input *in, const vox_output *o,
+                               const vox_output_name *name, vox_out_header *out, vox_error *err) {
     const vox_header *h = &in->file[0].header;
+    const bool pair = name->pair;
     nifti_2_header w = h->wide;
     memset(out, 0, sizeof *out);
     vox_status status = choose_type(h, o, out, err);
     if (status)
         return status;
+    if (name->npy || (name->stream && h->tensor_axes))
+        return make_npy(h, o, out, err);
     set_type(&w, h, o, out);
     set_dims(&w, h, o, o->split || out->type->components > 1 ? 1 : o->channels, out);
     set_grid(&w, h, o);

@@ -9,22 +9,28 @@
 
 typedef struct ending {
     const char *text;
-    bool pair, gzip;
+    bool pair, gzip, npy;
 } ending;
 
 static const ending endings[] = {
-    {".nii.gz", false, true}, {".hdr.gz", true, true}, {".img.gz", true, true},
-    {".nii", false, false},   {".hdr", true, false},   {".img", true, false},
+    {".nii.gz", .gzip = true},
+    {".hdr.gz", .pair = true, .gzip = true},
+    {".img.gz", .pair = true, .gzip = true},
+    {".npy.gz", .npy = true, .gzip = true},
+    {".nii", .pair = false},
+    {".hdr", .pair = true},
+    {".img", .pair = true},
+    {".npy", .npy = true},
 };
 
 static const struct {
     const char *type;
     ending ending;
 } fsl_types[] = {
-    {"NIFTI_GZ", {".nii.gz", false, true}},
-    {"NIFTI", {".nii", false, false}},
-    {"NIFTI_PAIR", {".hdr", true, false}},
-    {"NIFTI_PAIR_GZ", {".hdr.gz", true, true}},
+    {"NIFTI_GZ", {".nii.gz", .gzip = true}},
+    {"NIFTI", {".nii", .pair = false}},
+    {"NIFTI_PAIR", {".hdr", .pair = true}},
+    {"NIFTI_PAIR_GZ", {".hdr.gz", .pair = true, .gzip = true}},
 };
 
 static const ending *ending_of(const char *path) {
@@ -112,10 +118,12 @@ vox_status vox_output_name_resolve(const char *path, int compression, int64_t ch
     if (e) {
         name->pair = e->pair;
         name->gzip = e->gzip;
+        name->npy = e->npy;
         const size_t stem = length - strlen(e->text);
         return name_files(path, stem, channel, path + stem, name, err);
     }
     if (name->device) {
+        name->stream = true;
         name->gzip = compression >= 1;
         if (is_stdout)
             return name_files("-", 1, -1, "", name, err);

@@ -8,10 +8,13 @@ typedef struct vox_output_name {
     char *header; /* owned; the only file unless `pair` */
     char *data;   /* owned; the .img of a pair, else NULL */
     bool pair, gzip;
+    bool npy;    /* a tensor */
+    bool stream; /* a device without an ending: the input says what it gets */
     bool device; /* stdout, or what exists and is no regular file: written as it is */
 } vox_output_name;
 
-/* .nii, .nii.gz, .hdr or .img (a pair), each of the pair's also with .gz, in either case; "-" is
+/* .nii, .nii.gz, .hdr or .img (a pair), each of the pair's also with .gz, .npy (a tensor) or
+ * .npy.gz, in either case; "-" is
  * stdout and so is /dev/stdout, gzip where `compression` is 1 to 9; an existing device or fifo is
  * written as it is, likewise. Any other name gets .nii.gz appended, or what the environment's
  * FSLOUTPUTTYPE names (NIFTI, NIFTI_GZ, NIFTI_PAIR, NIFTI_PAIR_GZ). channel >= 0 puts _0000 and so

@@ -20,6 +20,11 @@ static vox_tensor *read_tensor(vox_file *f, vox_error *err) {
     const vox_header *h = &f->header;
     const int rank = (int)h->dim[0];
     int64_t shape[VOX_MAX_RANK];
+    if (h->tensor_axes) {
+        vox_fail(err, VOX_ERR_WEIGHTS,
+                 "%s: a compressed .npy file: weights are read from plain ones", vox_file_name(f));
+        return NULL;
+    }
     if (h->type->components > 1) {
         vox_fail(err, VOX_ERR_WEIGHTS, "%s: datatype=%s: weights have one number a voxel",
                  vox_file_name(f), h->type->name);
@@ -66,26 +71,21 @@ static vox_status make_header(const char *path, const vox_tensor *t, bool pair,
                               vox_error *err) {
     nifti_1_header zero, raw;
     nifti_2_header none, w;
-    memset(&zero, 0, sizeof zero);
-    raw = zero;
-    vox_header_widen(&zero, &none);
-    w = none;
+    int64_t dim[8];
+    bool large = false;
     if (t->rank < 1 || t->rank > 7)
         return vox_fail(err, VOX_ERR_USAGE, "%s: a volume has 1 to 7 axes, the array has %d", path,
                         t->rank);
-    bool large = false;
-    w.dim[0] = t->rank;
-    w.pixdim[0] = 1;
-    for (int i = 1; i <= 7; i++) {
-        w.dim[i] = i <= t->rank ? t->shape[t->rank - i] : 1;
-        w.pixdim[i] = 1;
-        large |= w.dim[i] > INT16_MAX;
-        if (w.dim[i] < 1)
+    for (int i = 1; i <= t->rank; i++) {
+        dim[i] = t->shape[t->rank - i];
+        large |= dim[i] > INT16_MAX;
+        if (dim[i] < 1)
             return vox_fail(err, VOX_ERR_USAGE, "%s: a volume cannot hold an empty array", path);
     }
-    w.datatype = NIFTI_TYPE_FLOAT32;
-    w.bitpix = 32;
-    w.scl_slope = 1;
+    memset(&zero, 0, sizeof zero);
+    raw = zero;
+    vox_header_widen(&zero, &none);
+    vox_header_plain(&w, t->rank, dim, vox_datatype_find(NIFTI_TYPE_FLOAT32));
     *header_bytes = large ? VOX_NIFTI2_BYTES : VOX_NIFTI1_BYTES;
     w.vox_offset = pair ? 0 : *header_bytes + VOX_EXTENDER_BYTES;
     w.magic[1] = pair ? 'i' : '+';

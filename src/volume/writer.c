@@ -1,4 +1,4 @@
-/* writer.c - float planes to NIfTI files, in the order in which the engine makes them.
+/* writer.c - float planes to NIfTI files and tensors, in the order in which the engine makes them.
  *
  * One channel (or interleaved ones) streams in file order. Several channels that lie one after the
  * other are written by position to a plain file; gzip and pipes take bytes in order only, so there
@@ -43,7 +43,7 @@ static vox_status too_many_bytes(const vox_output *o, vox_error *err) {
 /* What follows from the options before anything is opened; w->file stays NULL. */
 static vox_status plan(vox_writer *w, const vox_input *in, const vox_output *o,
                        const vox_output_name *name, vox_error *err) {
-    vox_status status = vox_out_header_make(in, o, name->pair, &w->header, err);
+    vox_status status = vox_out_header_make(in, o, name, &w->header, err);
     if (status)
         return status;
     const vox_plane_order *order = &w->header.order;

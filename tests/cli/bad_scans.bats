@@ -150,6 +150,51 @@ setup() {
 @test ".img too short, by the header's name" { refuses 3 'short\.img: .*670.*672' short.hdr --kernel box:3; }
 @test ".img too short, by the image's name" { refuses 3 'short\.img: .*670.*672' short.img --kernel box:3; }
 
+# ---- Tensors ----
+@test "npy: a good one is taken" {
+    "$VOXCONV" conv good.npy --kernel box:3 -o "$BATS_TEST_TMPDIR/good.npy"
+}
+@test "npy: axes in another order" { bad_scan 4 fortran.npy 'fortran_order=True'; }
+@test "npy: float16" { bad_scan 4 half.npy "descr='f2': float16"; }
+@test "npy: complex" { bad_scan 3 complex.npy ".*descr='<c4'.*complex"; }
+@test "npy: Python objects" { bad_scan 3 objects.npy ".*descr='\\|O'.*objects"; }
+@test "npy: two axes, six, none" {
+    bad_scan 3 two_axes.npy 'shape=\(42, 8\): .*3 to 5 axes'
+    bad_scan 3 six_axes.npy 'shape=\(1, 1, 1, 6, 7, 8\): .*3 to 5 axes'
+    bad_scan 3 no_axes.npy 'shape=\(\): .*3 to 5 axes'
+}
+@test "npy: no values" { bad_scan 3 empty_axis.npy 'shape=\(1, 0, 6, 7, 8\): .*empty'; }
+@test "npy: a negative extent" { bad_scan 3 negative.npy '.*shape.*-1'; }
+@test "npy: more than 2^63 bytes" { bad_scan 3 overflow.npy 'shape=\(4294967296, 1, 4294967296, 7, 8\): '; }
+@test "npy: nearly 2^63 bytes in a gzip of few" {
+    refuses 4 '.*out\.nii\.gz: .*2\^63' overflow_zipped.npy --kernel box:3
+}
+@test "npy: data short" {
+    bad_scan 3 short.npy 'size=799: too short, .* 800 .*128 and 672'
+    bad_scan 3 short_zipped.npy '.*671.*672'
+}
+@test "npy: cut in the header, in the magic" {
+    bad_scan 3 cut.npy '.*header.*30'
+    bad_scan 3 cut_magic.npy '.*start.*5'
+}
+@test "npy: wrong magic, unknown version, no dictionary" {
+    bad_scan 3 no_magic.npy '.*magic'
+    bad_scan 3 version.npy 'version=7'
+    bad_scan 3 words.npy '.*shape.*some'
+}
+@test "npy: tensors of two shapes, or with a volume" {
+    refuses 3 'other_shape\.npy: shape=\(6, 7, 4\): good\.npy has \(6, 7, 8\)' good.npy other_shape.npy --init torch -k 3
+    refuses 3 'good\.npy: a tensor, and good\.nii is a NIfTI volume' good.nii good.npy --init torch -k 3
+    refuses 3 'good\.nii: a NIfTI volume, and good\.npy is a tensor' good.npy good.nii --init torch -k 3
+}
+@test "npy: what needs a geometry" {
+    refuses 2 "kernel 'gaussian:2mm': .*mm" good.npy --kernel gaussian:2mm
+    verb=augment
+    refuses 4 'good\.npy: a tensor' good.npy --flip D --seed 1
+    attempt 4 'out\.npy: a tensor' good.nii --flip D --seed 1 -o out.npy
+    [ ! -e out.npy ]
+}
+
 # ---- Several inputs ----
 @test "inputs of two grids" {
     refuses 3 'other_grid\.nii: .*5.*6' good.nii other_grid.nii --init torch -k 3

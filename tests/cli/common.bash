@@ -21,6 +21,11 @@ volume() {
     python3 "$top/tests/cli/small.py" volume "$@"
 }
 
+# array FILE SHAPE [VALUES...]: a .npy file of float32.
+array() {
+    python3 "$top/tests/cli/small.py" array "$@"
+}
+
 # tensors FILE NAME=SIZES:VALUES...: a .safetensors file.
 tensors() {
     python3 "$top/tests/cli/small.py" tensors "$@"
@@ -31,7 +36,7 @@ voxels() {
     python3 "$top/tests/cli/small.py" voxels "$@"
 }
 
-# header FILE FIELD: dim, pixdim, datatype, ... as one line.
+# header FILE FIELD: dim, pixdim, datatype, ... as one line; of a .npy file shape or descr.
 header() {
     python3 "$top/tests/cli/small.py" header "$@"
 }

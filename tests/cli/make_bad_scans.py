@@ -46,6 +46,13 @@ def scan(version=1, extender=bytes(4), between=b"", data=VOXELS, **changes):
     return header(version, **changes) + extender + between + data
 
 
+def tensor(shape="(6, 7, 8)", descr="<i2", order="False", data=VOXELS):
+    """A .npy file; the format is that of numpy.lib.format."""
+    text = "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }" % (descr, order, shape)
+    text = text.ljust(-(-(len(text) + 11) // 64) * 64 - 11) + "\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text.encode() + data
+
+
 def dims(*sizes):
     return tuple(sizes) + (1,) * (8 - len(sizes))
 
@@ -163,6 +170,27 @@ FILES = {
     "short.img": VOXELS[:-2],
     "analyze.hdr": header(1, magic=b"\0\0\0\0", vox_offset=0.0),
     "analyze.img": VOXELS,
+    # Tensors
+    "good.npy": tensor(),
+    "fortran.npy": tensor(order="True"),
+    "half.npy": tensor(descr="<f2"),
+    "complex.npy": tensor(descr="<c4"),
+    "objects.npy": tensor(descr="|O"),
+    "two_axes.npy": tensor("(42, 8)"),
+    "six_axes.npy": tensor("(1, 1, 1, 6, 7, 8)"),
+    "no_axes.npy": tensor("()"),
+    "empty_axis.npy": tensor("(1, 0, 6, 7, 8)"),
+    "negative.npy": tensor("(1, -1, 6, 7, 8)"),
+    "overflow.npy": tensor("(4294967296, 1, 4294967296, 7, 8)"),
+    "overflow_zipped.npy": gzip.compress(tensor("(4294967296, 1, 536870911, 1, 2)"), mtime=0),
+    "short.npy": tensor(data=VOXELS[:-1]),
+    "short_zipped.npy": gzip.compress(tensor(data=VOXELS[:-1]), mtime=0),
+    "cut.npy": tensor()[:40],
+    "cut_magic.npy": tensor()[:5],
+    "no_magic.npy": tensor().replace(b"NUMPY", b"NUMPX"),
+    "version.npy": tensor().replace(b"NUMPY\1", b"NUMPY\7"),
+    "words.npy": tensor("some"),
+    "other_shape.npy": tensor("(6, 7, 4)", data=VOXELS[:336]),
     # Grids that do not fit together
     "other_grid.nii": scan(dim=dims(3, 8, 7, 5), data=VOXELS[:8 * 7 * 5 * 2]),
     "frames.nii": scan(dim=dims(4, 8, 7, 6, 3), data=VOXELS * 3),

@@ -1,13 +1,15 @@
-"""small.py - writes and reads small NIfTI and safetensors files for the command tests.
+"""small.py - writes and reads small NIfTI, .npy and safetensors files for the command tests.
 
-Standard library only, and nothing of voxconv: a second opinion on both formats.
+Standard library only, and nothing of voxconv: a second opinion on the formats.
 
     small.py volume FILE 5,1,1 [VALUES...]      sizes x,y,z[,t[,u]]; without values 1 2 3 ...
+    small.py array FILE 1,2,4,5,6 [VALUES...]   a .npy file of float32, last index fastest; values as above
     small.py tensors FILE NAME=2,1,1:VALUES...  float32 arrays; values separated by commas; a .pt file is a
                                                 checkpoint that has them in its "state_dict"
     small.py voxels FILE                        values as stored, %.6g
-    small.py header FILE FIELD
+    small.py header FILE FIELD                  of a .npy file "shape" or "descr"
 """
+import ast
 import gzip
 import json
 import struct
@@ -36,6 +38,18 @@ def write_volume(path, sizes, values):
         data = gzip.compress(data, mtime=0)
     with open(path, "wb") as f:
         f.write(data)
+
+
+def write_array(path, shape, values):
+    count = 1
+    for n in shape:
+        count *= n
+    values = [float(v) for v in values] or [float(i + 1) for i in range(count)]
+    assert len(values) == count
+    text = repr({"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}).encode()
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    with open(path, "wb") as f:
+        f.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + struct.pack("<%df" % count, *values))
 
 
 def write_tensors(path, specs):
@@ -85,8 +99,25 @@ def field(data, name):
     return struct.unpack_from(layout, data, offset)
 
 
+def array(data):
+    """The dictionary and the values of a .npy file."""
+    assert data[:8] == b"\x93NUMPY\1\0"
+    start = 10 + struct.unpack_from("<H", data, 8)[0]
+    assert start % 64 == 0 and data[start - 1:start] == b"\n"
+    says = ast.literal_eval(data[10:start].decode())
+    assert says["fortran_order"] is False
+    letter = {"f4": "f", "f8": "d", "u1": "B", "u2": "H", "i2": "h", "i4": "i"}[says["descr"][1:]]
+    count = 1
+    for n in says["shape"]:
+        count *= n
+    assert len(data) == start + count * struct.calcsize(letter)
+    return says, struct.unpack_from("<%d%s" % (count, letter), data, start)
+
+
 def voxels(path):
     data = read(path)
+    if data[:6] == b"\x93NUMPY":
+        return array(data)[1]
     dim = field(data, "dim")
     count = 1
     for n in dim[1 : dim[0] + 1]:
@@ -100,10 +131,14 @@ def voxels(path):
 def main(verb, path, *rest):
     if verb == "volume":
         write_volume(path, [int(n) for n in rest[0].split(",")], rest[1:])
+    elif verb == "array":
+        write_array(path, [int(n) for n in rest[0].split(",")], rest[1:])
     elif verb == "tensors":
         write_tensors(path, rest)
     elif verb == "voxels":
         print(" ".join("%.6g" % v for v in voxels(path)))
+    elif verb == "header" and rest[0] in ("shape", "descr"):
+        print(str(array(read(path))[0][rest[0]]).replace(" ", ""))
     elif verb == "header":
         print(" ".join("%.6g" % v for v in field(read(path), rest[0])))
     else:

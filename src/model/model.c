@@ -16,42 +16,83 @@ void vox_model_free(vox_model *m) {
     free(m);
 }
 
+/* ---- Bytes ---- */
+
+typedef struct content {
+    unsigned char *data;
+    int64_t bytes, room;
+} content;
+
+static vox_status grow(content *c, const vox_source *s, vox_error *err) {
+    /* Of a plain file all at once, and one byte more, to see that it ends. */
+    const int64_t room = vox_max(2 * c->room, c->room ? vox_source_bytes(s) + 1 : 1 << 16);
+    unsigned char *more = vox_alloc_uncleared(room, 1, vox_source_path(s), err);
+    if (!more)
+        return VOX_ERR_RESOURCE;
+    if (c->bytes > 0)
+        memcpy(more, c->data, (size_t)c->bytes);
+    free(c->data);
+    c->data = more;
+    c->room = room;
+    return VOX_OK;
+}
+
+/* Reads on until there are `total` bytes or the source ends. */
+static vox_status read_up_to(vox_source *s, int64_t total, content *c, vox_error *err) {
+    int64_t got = 1;
+    while (c->bytes < total && got > 0) {
+        vox_status status = c->bytes == c->room ? grow(c, s, err) : VOX_OK;
+        if (!status)
+            status = vox_source_read(s, c->data + c->bytes, vox_min(c->room, total) - c->bytes,
+                                     &got, err);
+        if (status)
+            return status;
+        c->bytes += got;
+    }
+    return VOX_OK;
+}
+
+/* Weights hardly get smaller by compression, structure by a factor of 20. What gets 64 times as
+ * large, and larger than a text can sensibly be, was made to fill the memory. */
+enum { INFLATED_RATIO = 64, INFLATED_LEAST = 64 << 20 };
+
+/* All that is left of the source. */
+static vox_status read_rest(vox_source *s, content *c, vox_error *err) {
+    struct stat file;
+    int64_t most;
+    if (!vox_source_is_gzip(s))
+        return read_up_to(s, INT64_MAX, c, err);
+    if (stat(vox_source_path(s), &file) || !vox_mul(file.st_size, INFLATED_RATIO, &most))
+        most = 0;
+    most = vox_max(most, INFLATED_LEAST);
+    const vox_status status = read_up_to(s, most + 1, c, err);
+    if (!status && c->bytes > most)
+        return vox_fail(err, VOX_ERR_WEIGHTS,
+                        "%s: inflates to more than %lld bytes, from %lld: no model is like that",
+                        vox_source_path(s), (long long)most, (long long)file.st_size);
+    return status;
+}
+
 vox_status vox_model_read_file(const char *path, unsigned char **data, int64_t *bytes,
                                vox_error *err) {
     vox_error local = {0};
+    content c = {NULL, 0, 0};
     vox_source *s = vox_source_open(path, VOX_ERR_WEIGHTS, &local);
-    int64_t room = s ? vox_max(vox_source_bytes(s), 1 << 16) + 1 : 0, got = 1;
-    *data = s ? vox_alloc_uncleared(room, 1, path, &local) : NULL;
-    *bytes = 0;
-    while (*data && !local.status && got > 0) {
-        if (*bytes == room) { /* gzip, or a file that grows */
-            unsigned char *more = vox_alloc_uncleared(2 * room, 1, path, &local);
-            if (!more)
-                break;
-            memcpy(more, *data, (size_t)room);
-            free(*data);
-            *data = more;
-            room *= 2;
-        }
-        vox_source_read(s, *data + *bytes, room - *bytes, &got, &local);
-        *bytes += local.status ? 0 : got;
-    }
+    if (s)
+        read_rest(s, &c, &local);
     vox_source_free(s);
-    if (!local.status)
-        return VOX_OK;
-    free(*data);
-    *data = NULL;
-    return vox_fail(err, local.status, "%s", local.message);
+    if (local.status) {
+        free(c.data);
+        return vox_fail(err, local.status, "%s", local.message);
+    }
+    *data = c.data;
+    *bytes = c.bytes;
+    return VOX_OK;
 }
 
-/* The first bytes of the file. */
-static vox_status read_head(const char *path, unsigned char head[64], int64_t *count,
-                            vox_error *err) {
-    vox_source *s = vox_source_open(path, VOX_ERR_WEIGHTS, err);
-    const vox_status status = s ? vox_source_read(s, head, 64, count, err) : VOX_ERR_WEIGHTS;
-    vox_source_free(s);
-    return status;
-}
+/* ---- The format ---- */
+
+enum { HEAD_BYTES = 64 };
 
 /* ONNX begins with the tag of its first field, the version, which no text has; JSON with a brace,
  * and the rest is text. */
@@ -69,33 +110,41 @@ static const vox_model_format *find_format(const unsigned char *head, int64_t co
     return &vox_model_text;
 }
 
+/* From the first bytes, before the rest is read. */
+static vox_status choose_format(vox_model *m, vox_source *s, content *c, vox_error *err) {
+    const vox_status status = read_up_to(s, HEAD_BYTES, c, err);
+    if (status)
+        return status;
+    m->format = find_format(c->data, c->bytes);
+    if (!m->format)
+        return vox_fail(
+            err, VOX_ERR_UNSUPPORTED,
+            "%s: neither an ONNX model, nor a TensorFlow.js model.json, nor a text network",
+            m->path);
+    return VOX_OK;
+}
+
 vox_model *vox_model_open(const char *path, const vox_model_options *o, vox_error *err) {
-    unsigned char head[64];
-    int64_t count = 0;
     struct stat file;
-    /* The beginning is read twice, and files are looked for beside it. */
+    vox_error local = {0};
+    content c = {NULL, 0, 0};
+    /* Files are looked for beside it. */
     if (!strcmp(path, "-") ||
         (stat(path, &file) == 0 && !S_ISREG(file.st_mode) && !S_ISDIR(file.st_mode))) {
         vox_fail(err, VOX_ERR_WEIGHTS, "%s: not a regular file: a model cannot come from a pipe",
                  path);
         return NULL;
     }
-    if (read_head(path, head, &count, err))
-        return NULL;
-    vox_model *m = vox_alloc(1, sizeof *m, "model", err);
-    if (!m)
-        return NULL;
-    m->path = vox_strdup(path, err);
-    if (!m->path)
-        goto fail;
-    m->format = find_format(head, count);
-    if (!m->format)
-        vox_fail(err, VOX_ERR_UNSUPPORTED,
-                 "%s: neither an ONNX model, nor a TensorFlow.js model.json, nor a text network",
-                 path);
-    else if (!m->format->open(m, o, err))
+    vox_source *s = vox_source_open(path, VOX_ERR_WEIGHTS, &local);
+    vox_model *m = s ? vox_alloc(1, sizeof *m, "model", &local) : NULL;
+    if (m && (m->path = vox_strdup(path, &local)) && !choose_format(m, s, &c, &local) &&
+        !read_rest(s, &c, &local))
+        m->format->open(m, c.data, c.bytes, o, &local);
+    vox_source_free(s);
+    free(c.data);
+    if (!local.status)
         return m;
-fail:
+    vox_fail(err, local.status, "%s", local.message);
     vox_model_free(m);
     return NULL;
 }

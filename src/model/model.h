@@ -7,8 +7,9 @@
 /* A format. */
 typedef struct vox_model_format {
     const char *name; /* "onnx" */
-    /* Reads a file and checks what can be checked without an input's shape. */
-    vox_status (*open)(vox_model *m, const vox_model_options *o, vox_error *err);
+    /* Reads a file's bytes and checks what can be checked without an input's shape. */
+    vox_status (*open)(vox_model *m, const unsigned char *data, int64_t bytes,
+                       const vox_model_options *o, vox_error *err);
     /* Adds the layers for an input (C, D, H, W) to a network whose current value is the input;
      * leaves the output current. */
     vox_status (*build)(const vox_model *m, const int64_t in[4], vox_network *n, vox_error *err);
@@ -24,7 +25,8 @@ struct vox_model {
     void *content;       /* the reader's own */
 };
 
-/* The whole of a file, freed with free(). Errors: VOX_ERR_WEIGHTS, VOX_ERR_RESOURCE. */
+/* The whole of a file, freed with free(). What is compressed may be 64 times as large as it is, or
+ * 64 MiB. Errors: VOX_ERR_WEIGHTS, VOX_ERR_RESOURCE. */
 vox_status vox_model_read_file(const char *path, unsigned char **data, int64_t *bytes,
                                vox_error *err);
 /* The path of a file that a model names, beside the model itself; freed with free(). Errors:

@@ -47,22 +47,14 @@ static void release(void *user, void *p) {
 /* What protobuf itself allows. */
 static const int64_t MOST_BYTES = INT32_MAX;
 
-static vox_status parse(onnx_model *m, vox_error *err) {
+static vox_status parse(onnx_model *m, const unsigned char *data, int64_t bytes, vox_error *err) {
     const char *path = m->owner->path;
-    unsigned char *data;
-    int64_t bytes;
-    vox_status status = vox_model_read_file(path, &data, &bytes, err);
-    if (status)
-        return status;
-    if (bytes > MOST_BYTES) {
-        free(data);
+    if (bytes > MOST_BYTES)
         return vox_fail(err, VOX_ERR_WEIGHTS, "%s: %lld bytes: an ONNX file has at most %lld", path,
                         (long long)bytes, (long long)MOST_BYTES);
-    }
     m->memory = MEMORY_PER_BYTE * bytes + MEMORY_BASE;
     m->allocator = (ProtobufCAllocator){allocate, release, m};
     m->proto = onnx__model_proto__unpack(&m->allocator, (size_t)bytes, data);
-    free(data);
     if (!m->proto)
         return vox_fail(err, VOX_ERR_WEIGHTS,
                         "%s: not an ONNX file, or a damaged one: its messages do not parse", path);
@@ -112,7 +104,8 @@ static void onnx_free(vox_model *model) {
     free(m);
 }
 
-static vox_status onnx_open(vox_model *model, const vox_model_options *o, vox_error *err) {
+static vox_status onnx_open(vox_model *model, const unsigned char *data, int64_t bytes,
+                            const vox_model_options *o, vox_error *err) {
     if (o && o->axes_whd)
         return vox_fail(err, VOX_ERR_UNSUPPORTED, "%s: axes whd: served for TensorFlow.js models",
                         model->path);
@@ -120,7 +113,7 @@ static vox_status onnx_open(vox_model *model, const vox_model_options *o, vox_er
     if (!m)
         return VOX_ERR_RESOURCE;
     m->owner = model;
-    vox_status status = parse(m, err);
+    vox_status status = parse(m, data, bytes, err);
     if (!status && !m->proto->graph)
         status = vox_fail(err, VOX_ERR_WEIGHTS, "%s: not an ONNX model: it has no graph",
                           m->owner->path);
@@ -144,7 +137,7 @@ static vox_status onnx_build(const vox_model *model, const int64_t in[4], vox_ne
 }
 
 const vox_model_format vox_model_onnx = {
-    .name = "onnx",
+    .name = "ONNX",
     .open = onnx_open,
     .build = onnx_build,
     .free = onnx_free,

@@ -84,17 +84,13 @@ static vox_status cut_line(const vox_model *m, char **text, int number, vox_text
     return first ? check_line(m, l, first, err) : VOX_OK;
 }
 
-static vox_status read_lines(vox_model *m, vox_text_network *t, vox_error *err) {
-    unsigned char *bytes = NULL;
-    int64_t count;
-    vox_status status = vox_model_read_file(m->path, &bytes, &count, err);
-    if (status)
-        return status;
+static vox_status read_lines(vox_model *m, const unsigned char *bytes, int64_t count,
+                             vox_text_network *t, vox_error *err) {
+    vox_status status = VOX_OK;
+    int lines = 1;
     t->text = vox_alloc(count + 1, 1, "model", err);
     if (t->text)
         memcpy(t->text, bytes, (size_t)count);
-    free(bytes);
-    int lines = 1;
     for (int64_t i = 0; t->text && i < count; i++) {
         const unsigned char byte = (unsigned char)t->text[i];
         if (byte < ' ' && (byte == 0 || !strchr("\t\r\n", byte)))
@@ -158,12 +154,13 @@ static void text_free(vox_model *m) {
     free(t);
 }
 
-static vox_status text_open(vox_model *m, const vox_model_options *o, vox_error *err) {
+static vox_status text_open(vox_model *m, const unsigned char *data, int64_t bytes,
+                            const vox_model_options *o, vox_error *err) {
     vox_text_network *t = m->content = vox_alloc(1, sizeof *t, "model", err);
     if (!t)
         return VOX_ERR_RESOURCE;
     t->seed = o->seed;
-    vox_status status = read_lines(m, t, err);
+    vox_status status = read_lines(m, data, bytes, t, err);
     if (!status)
         status = read_input(m, t, err);
     if (status)

@@ -163,10 +163,9 @@ static void tfjs_free(vox_model *m) {
     free(k);
 }
 
-static vox_status tfjs_open(vox_model *m, const vox_model_options *o, vox_error *err) {
+static vox_status tfjs_open(vox_model *m, const unsigned char *data, int64_t bytes,
+                            const vox_model_options *o, vox_error *err) {
     vox_keras_model *k = m->content = vox_alloc(1, sizeof *k, "model", err);
-    unsigned char *text = NULL;
-    int64_t bytes;
     if (!k)
         return VOX_ERR_RESOURCE;
     if (o->weights || o->init)
@@ -174,14 +173,10 @@ static vox_status tfjs_open(vox_model *m, const vox_model_options *o, vox_error 
                         "%s: a TensorFlow.js model has its own weights: neither --weights nor "
                         "--init goes with it",
                         m->path);
-    vox_status status = vox_model_read_file(m->path, &text, &bytes, err);
-    if (status)
-        return status;
     json_error_t at;
     k->path = m->path;
     k->axes_whd = o->axes_whd;
-    k->root = json_loadb((const char *)text, (size_t)bytes, JSON_REJECT_DUPLICATES, &at);
-    free(text);
+    k->root = json_loadb((const char *)data, (size_t)bytes, JSON_REJECT_DUPLICATES, &at);
     if (!k->root)
         return vox_fail(err, VOX_ERR_WEIGHTS, "%s: line %d: %s", m->path, at.line, at.text);
     json_t *topology = json_object_get(k->root, "modelTopology");
@@ -190,7 +185,7 @@ static vox_status tfjs_open(vox_model *m, const vox_model_options *o, vox_error 
         config = topology;
     if (!json_is_object(config))
         return malformed(m, "modelTopology: missing: a model.json of TensorFlow.js has one", err);
-    status = vox_keras_check(k, config, &m->in_channels, m->in_size, err);
+    const vox_status status = vox_keras_check(k, config, &m->in_channels, m->in_size, err);
     return status ? status : read_weights(m, k, err);
 }
 

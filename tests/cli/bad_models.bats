@@ -116,6 +116,11 @@ bad_line() {
     refuses 3 'short\.nii: ' functional/model.json short.nii
 }
 
+@test "a model of few bytes that inflates without an end" {
+    head -c 100M /dev/zero | tr '\0' ' ' | gzip -1 >bomb.txt
+    refuses 5 'bomb\.txt: inflates to more than 67108864 bytes' bomb.txt in.nii --init
+}
+
 # ---- Text networks: the file ----
 @test "text: no input line" {
     printf 'relu\n' >no_input.txt

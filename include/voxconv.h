@@ -336,13 +336,19 @@ typedef struct vox_model_options {
     bool init;           /* text networks: torch's own initial weights instead */
     uint64_t seed;
     bool axes_whd; /* the model's axes are x, y, z: its kernels are turned, the volume is not */
+    /* ONNX models, which have named inputs and outputs: */
+    const char *output_name; /* the output that is wanted; NULL: the first */
+    int input_count; /* inputs beside the volume, [input_count] names and values: they become
+                        constants of the model, in the type that it says; copied */
+    const char *const *input_name;
+    const vox_tensor *const *input_value;
 } vox_model_options;
 
 /* A file that describes a network. */
 typedef struct vox_model vox_model;
 /* The format is found from the content. Errors: VOX_ERR_WEIGHTS for a file that is missing,
  * malformed or does not fit its weights, VOX_ERR_UNSUPPORTED for a layer that is not served,
- * VOX_ERR_RESOURCE. */
+ * VOX_ERR_USAGE for names that it does not have, VOX_ERR_RESOURCE. */
 vox_model *vox_model_open(const char *path, const vox_model_options *o, vox_error *err);
 void vox_model_free(vox_model *m);
 /* Channels of the input; 0: any. */

@@ -1,6 +1,7 @@
 /* run.c - `voxconv run`: a network from a file over volumes. */
 #include "cli/cli.h"
 #include "cli/execution.h"
+#include "cli/model_inputs.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@ typedef struct run_options {
     bool init;
     int64_t seed; /* or NOT_GIVEN */
     int axes;
+    const char *output_name;
+    model_inputs inputs;
     bool softmax, argmax;
     execution_options execution; /* datatype 0: not given */
 } run_options;
@@ -33,6 +36,11 @@ static const option_row run_rows[] = {
     ROW(0, "axes", "dhw|whd", MODEL,
         "order of the model's axes: z,y,x (default) or x,y,z; its kernels are turned", set_choice,
         axes, .choices = axes_names),
+    ROW(0, "input", "NAME=FILE", MODEL,
+        "a further input of an ONNX model, by name, as a constant; may be repeated",
+        set_model_input, inputs),
+    ROW(0, "output-name", "NAME", MODEL, "which output of an ONNX model (default: the first)",
+        set_text, output_name),
     ROW(0, "softmax", NULL, RESULT, "softmax over the channels", set_flag, softmax),
     ROW(0, "argmax", NULL, RESULT, "the number of the largest channel: labels, as uint8 or uint16",
         set_flag, argmax),
@@ -112,17 +120,19 @@ static vox_status run_model(const run_options *o, const char *path, const vox_mo
     return status;
 }
 
-static vox_status run(const void *values, int operand_count, char **operands, vox_error *err) {
-    const run_options *o = values;
-    vox_status status = check(o, operand_count, err);
-    if (!status)
-        status = execution_begin(&o->execution, err);
-    if (status)
-        return status;
-    const vox_model_options m = {.weights = o->weights,
-                                 .init = o->init,
-                                 .seed = o->seed == NOT_GIVEN ? 0 : (uint64_t)o->seed,
-                                 .axes_whd = o->axes == AXES_WHD};
+static vox_status open_and_run(const run_options *o, const model_inputs *inputs, int operand_count,
+                               char **operands, vox_error *err) {
+    const vox_model_options m = {
+        .weights = o->weights,
+        .init = o->init,
+        .seed = o->seed == NOT_GIVEN ? 0 : (uint64_t)o->seed,
+        .axes_whd = o->axes == AXES_WHD,
+        .output_name = o->output_name,
+        .input_count = inputs->count,
+        .input_name = (const char *const *)inputs->name,
+        .input_value = (const vox_tensor *const *)inputs->value,
+    };
+    vox_status status;
     vox_model *model = vox_model_open(operands[0], &m, err);
     vox_input *in =
         model ? vox_input_open((const char *const *)operands + 1, operand_count - 1, err) : NULL;
@@ -133,6 +143,21 @@ static vox_status run(const void *values, int operand_count, char **operands, vo
         status = in ? run_model(o, operands[0], model, in, err) : err->status;
     vox_input_free(in);
     vox_model_free(model);
+    return status;
+}
+
+static vox_status run(const void *values, int operand_count, char **operands, vox_error *err) {
+    const run_options *o = values;
+    vox_status status = check(o, operand_count, err);
+    if (!status)
+        status = execution_begin(&o->execution, err);
+    if (status)
+        return status;
+    model_inputs inputs = o->inputs;
+    status = model_inputs_read(&inputs, err);
+    if (!status)
+        status = open_and_run(o, &inputs, operand_count, operands, err);
+    model_inputs_free(&inputs);
     return status;
 }
 

@@ -111,7 +111,8 @@ static const vox_model_format *find_format(const unsigned char *head, int64_t co
 }
 
 /* From the first bytes, before the rest is read. */
-static vox_status choose_format(vox_model *m, vox_source *s, content *c, vox_error *err) {
+static vox_status choose_format(vox_model *m, vox_source *s, content *c, const vox_model_options *o,
+                                vox_error *err) {
     const vox_status status = read_up_to(s, HEAD_BYTES, c, err);
     if (status)
         return status;
@@ -121,6 +122,10 @@ static vox_status choose_format(vox_model *m, vox_source *s, content *c, vox_err
             err, VOX_ERR_UNSUPPORTED,
             "%s: neither an ONNX model, nor a TensorFlow.js model.json, nor a text network",
             m->path);
+    if (o && (o->output_name || o->input_count > 0) && !m->format->has_names)
+        return vox_fail(err, VOX_ERR_USAGE,
+                        "%s: a %s model: inputs and outputs can be told by name for ONNX models",
+                        m->path, m->format->name);
     return VOX_OK;
 }
 
@@ -137,7 +142,7 @@ vox_model *vox_model_open(const char *path, const vox_model_options *o, vox_erro
     }
     vox_source *s = vox_source_open(path, VOX_ERR_WEIGHTS, &local);
     vox_model *m = s ? vox_alloc(1, sizeof *m, "model", &local) : NULL;
-    if (m && (m->path = vox_strdup(path, &local)) && !choose_format(m, s, &c, &local) &&
+    if (m && (m->path = vox_strdup(path, &local)) && !choose_format(m, s, &c, o, &local) &&
         !read_rest(s, &c, &local))
         m->format->open(m, c.data, c.bytes, o, &local);
     vox_source_free(s);

@@ -7,6 +7,7 @@
 /* A format. */
 typedef struct vox_model_format {
     const char *name; /* "onnx" */
+    bool has_names;   /* of inputs and outputs */
     /* Reads a file's bytes and checks what can be checked without an input's shape. */
     vox_status (*open)(vox_model *m, const unsigned char *data, int64_t bytes,
                        const vox_model_options *o, vox_error *err);

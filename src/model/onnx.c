@@ -120,6 +120,8 @@ static vox_status onnx_open(vox_model *model, const unsigned char *data, int64_t
     if (!status)
         status = find_opset(m, err);
     if (!status)
+        status = onnx_choose_ends(m, o, err);
+    if (!status)
         status = onnx_graph_check(m, err);
     if (!status)
         status = check_operators(m, err);
@@ -138,6 +140,7 @@ static vox_status onnx_build(const vox_model *model, const int64_t in[4], vox_ne
 
 const vox_model_format vox_model_onnx = {
     .name = "ONNX",
+    .has_names = true,
     .open = onnx_open,
     .build = onnx_build,
     .free = onnx_free,

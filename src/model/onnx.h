@@ -76,13 +76,18 @@ typedef struct onnx_model {
     int opset;
     onnx_definition *definition; /* [definition_count], by name */
     int definition_count;
-    bool *needed;        /* [nodes]: the output depends on it */
-    int input, output;   /* numbers of definitions */
-    int64_t in_shape[5]; /* N, C, D, H, W; 0: any */
-    bool vector;         /* the output is said to have other axes than these */
+    bool *needed;                       /* [nodes]: the output depends on it */
+    const Onnx__ValueInfoProto *result; /* the graph's output that is wanted */
+    int input, output;                  /* numbers of definitions */
+    int64_t in_shape[5];                /* N, C, D, H, W; 0: any */
+    bool vector;                        /* the output is said to have other axes than these */
 } onnx_model;
 
-/* Fills everything behind `opset`, and checks names, order and what the needed nodes ask for. */
+/* What the options say by name (onnx_ends.c): finds `result`, and turns inputs that are given into
+ * initializers. */
+vox_status onnx_choose_ends(onnx_model *m, const vox_model_options *o, vox_error *err);
+/* Fills everything behind `opset` but `result`, and checks names, order and what the needed nodes
+ * ask for. */
 vox_status onnx_graph_check(onnx_model *m, vox_error *err);
 /* The number of a value's definition, or -1. */
 int onnx_find(const onnx_model *m, const char *name);

@@ -123,9 +123,11 @@ static vox_status find_input(onnx_model *m, const bool *wanted, vox_error *err) 
         if (!wanted[i] || d->tensor || d->node >= 0)
             continue;
         if (m->input >= 0)
-            return vox_fail(err, VOX_ERR_UNSUPPORTED,
-                            "%s: '%s' and '%s' are both inputs without a value: one is served",
-                            m->owner->path, m->definition[m->input].name, d->name);
+            return vox_fail(
+                err, VOX_ERR_UNSUPPORTED,
+                "%s: '%s' and '%s' are both inputs without a value: one is the volume, and "
+                "--input gives a value to others",
+                m->owner->path, m->definition[m->input].name, d->name);
         m->input = i;
     }
     if (m->input < 0)
@@ -135,20 +137,18 @@ static vox_status find_input(onnx_model *m, const bool *wanted, vox_error *err) 
 
 static vox_status find_ends(onnx_model *m, vox_error *err) {
     const Onnx__GraphProto *g = m->proto->graph;
-    if (g->n_output != 1)
-        return vox_fail(err, g->n_output ? VOX_ERR_UNSUPPORTED : VOX_ERR_WEIGHTS,
-                        "%s: %zu outputs: one is served", m->owner->path, g->n_output);
-    m->output = onnx_find(m, text(g->output[0]->name));
+    const char *name = text(m->result->name);
+    m->output = onnx_find(m, name);
     if (m->output < 0)
         return vox_fail(err, VOX_ERR_WEIGHTS, "%s: its output '%s' is nowhere in the graph",
-                        m->owner->path, text(g->output[0]->name));
+                        m->owner->path, name);
     m->needed = vox_alloc((int64_t)g->n_node, sizeof *m->needed, "model", err);
     bool *wanted = vox_alloc(m->definition_count, sizeof *wanted, "model", err);
     if (!m->needed || !wanted) {
         free(wanted);
         return VOX_ERR_RESOURCE;
     }
-    need(m, wanted, text(g->output[0]->name));
+    need(m, wanted, name);
     for (size_t i = g->n_node; i-- > 0;)
         for (size_t k = 0; m->needed[i] && k < g->node[i]->n_input; k++)
             need(m, wanted, onnx_input_name(g->node[i], (int)k));
@@ -207,7 +207,7 @@ static vox_status read_input_shape(onnx_model *m, vox_error *err) {
 
 /* Whether the output is a vector. A shape that is left out is that of a volume. */
 static void read_output_shape(onnx_model *m) {
-    const Onnx__TypeProto *type = m->proto->graph->output[0]->type;
+    const Onnx__TypeProto *type = m->result->type;
     const Onnx__TensorTypeProto *tensor = type ? type->tensor_type : NULL;
     m->vector = tensor && tensor->shape && tensor->shape->n_dim != 5;
 }

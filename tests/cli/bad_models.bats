@@ -116,9 +116,69 @@ bad_line() {
     refuses 3 'short\.nii: ' functional/model.json short.nii
 }
 
+# ---- ONNX ----
+
+# bad_onnx STATUS NAME PATTERN: what stands in onnx/inside/NAME.onnx.
+bad_onnx() {
+    refuses "$1" "onnx/inside/$2\.onnx: $3" "onnx/inside/$2.onnx" in.nii
+}
+
+@test "onnx: good models are taken" {
+    "$VOXCONV" run onnx/inside/good.onnx in.nii -o "$BATS_TEST_TMPDIR/good.nii"
+    "$VOXCONV" run onnx/inside/external.onnx in.nii -o "$BATS_TEST_TMPDIR/external.nii"
+    cmp "$BATS_TEST_TMPDIR/good.nii" "$BATS_TEST_TMPDIR/external.nii"
+}
+@test "onnx: an operator that is not served, with its node and the opset" {
+    bad_onnx 4 operator "node 'y' \(NonMaxSuppression, opset 13\): .*not served"
+}
+@test "onnx: an opset to come" { bad_onnx 4 opset 'opset=99: opsets 6 to 20'; }
+@test "onnx: cut in the middle, nothing but a version, noise" {
+    bad_onnx 5 cut '.*(do not parse|no graph)'
+    bad_onnx 5 version_only '.*no graph'
+    bad_onnx 5 noise '.*do not parse'
+}
+@test "onnx: a circle" { bad_onnx 5 cycle "node 'c' \(Add, opset 13\): its input 'y' .*cycle"; }
+@test "onnx: a name that two nodes make, and one that none does" {
+    bad_onnx 5 twice "'y': .*twice"
+    bad_onnx 5 nowhere "node 'c' \(Conv, opset 13\): its input 'bias' is nowhere"
+}
+@test "onnx: initializers of another size than their shape" {
+    bad_onnx 5 short_initializer "initializer 'w': 4 bytes.* 8"
+    bad_onnx 5 long_initializer "initializer 'w': 12 bytes.* 8"
+    bad_onnx 5 huge_initializer "initializer 'w': .*1099511627776: not a possible size"
+}
+@test "onnx: weights that fit no volume" {
+    bad_onnx 5 three_axes "node 'c' \(Conv, opset 13\): .*"
+    refuses 5 "onnx/inside/channels\.onnx: node 'c' \(Conv, opset 13\): .*2.*1" onnx/inside/channels.onnx in.nii
+}
+@test "onnx: external data outside of the model's folder" {
+    bad_onnx 5 above '.*\.\./outside\.bin: leads out'
+    bad_onnx 5 above_later '.*outside\.bin: leads out'
+    bad_onnx 5 root '.*/etc/hostname: leads out'
+    bad_onnx 5 link '.*link\.bin: a link that leads out'
+}
+@test "onnx: external data that are not there" {
+    bad_onnx 5 no_file '.*none\.bin: No such file'
+    bad_onnx 5 short_file '.*offset=4: 8 bytes .* 8 in all'
+}
+@test "onnx: names that it does not have, or needs" {
+    bad_onnx 4 two_inputs "'w' and 'x' are both inputs without a value.*--input"
+    refuses 2 "onnx/inside/two_outputs\.onnx: 'z': no output of that name; it has y, c" onnx/inside/two_outputs.onnx in.nii \
+        --output-name z
+    refuses 2 "onnx/inside/two_inputs\.onnx: 'v': no input of that name; it has x, w" onnx/inside/two_inputs.onnx in.nii \
+        --input v=in.nii
+    refuses 5 'none\.npy: .*No such file' onnx/inside/two_inputs.onnx in.nii --input w=none.npy
+    refuses 5 'weights\.npz: .*net\.' onnx/inside/two_inputs.onnx in.nii --input w=weights.npz
+    refuses 2 '--input w: must be NAME=FILE' onnx/inside/two_inputs.onnx in.nii --input w
+    refuses 2 '--input =w: must be NAME=FILE' onnx/inside/two_inputs.onnx in.nii --input =w
+    refuses 2 'good\.txt: a text model: .*ONNX' good.txt in.nii --init --output-name z
+    refuses 2 'functional/model\.json: a TensorFlow\.js model: .*ONNX' functional/model.json in.nii --output-name z
+}
 @test "a model of few bytes that inflates without an end" {
     head -c 100M /dev/zero | tr '\0' ' ' | gzip -1 >bomb.txt
     refuses 5 'bomb\.txt: inflates to more than 67108864 bytes' bomb.txt in.nii --init
+    gzip -c onnx/inside/good.onnx >onnx/inside/zipped.onnx
+    "$VOXCONV" run onnx/inside/zipped.onnx in.nii -o "$BATS_TEST_TMPDIR/zipped.nii"
 }
 
 # ---- Text networks: the file ----

@@ -364,6 +364,63 @@ def onnx_functional():
     return field(1, 8) + field(8, field(2, 13)) + field(7, graph)
 
 
+# ---- Small ONNX models: y = relu(conv(x, w, b)), and what can be wrong with it ----
+
+
+def small_onnx(nodes=None, w=None, inputs=b"", outputs=b"", opset=13):
+    nodes = nodes or [node("Conv", ["x", "w", "b"], "c"), node("Relu", ["c"], "y")]
+    w = initializer("w", [1, 1, 1, 1, 2], [1.0, 10.0]) if w is None else w
+    graph = (b"".join(nodes) + field(2, "small") + w + initializer("b", [1], [-20.0]) +
+             value_info(11, "x", ["N", 1, "D", "H", "W"]) + inputs +
+             value_info(12, "y", ["N", 1, "D", "H", "V"]) + outputs)
+    return field(1, 8) + field(8, field(2, opset)) + field(7, graph)
+
+
+def external(location, offset=0):
+    """The weight, in a file."""
+    pairs = [("location", location), ("offset", str(offset))]
+    return field(5, b"".join(field(1, n) for n in [1, 1, 1, 1, 2]) + field(2, 1) + field(8, "w") + field(14, 1) +
+                 b"".join(field(13, field(1, key) + field(2, value)) for key, value in pairs))
+
+
+def onnx_models(folder):
+    os.makedirs(os.path.join(folder, "inside"), exist_ok=True)
+    weight = struct.pack("<2f", 1.0, 10.0)
+    for name in ("outside.bin", "inside/weight.bin"):
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(weight)
+    os.symlink("../outside.bin", os.path.join(folder, "inside", "link.bin"))
+    good = small_onnx()
+    models = {
+        "good": good,
+        "external": small_onnx(w=external("weight.bin")),
+        "two_outputs": small_onnx(outputs=value_info(12, "c", ["N", 1, "D", "H", "V"])),
+        "two_inputs": small_onnx(w=b"", inputs=value_info(11, "w", [1, 1, 1, 1, 2])),
+        "operator": small_onnx([node("Conv", ["x", "w", "b"], "c"), node("NonMaxSuppression", ["c"], "y")]),
+        "opset": small_onnx(opset=99),
+        "cut": good[:len(good) // 2],
+        "version_only": field(1, 8),
+        "noise": field(1, 8) + bytes(range(255, 0, -1)),
+        "cycle": small_onnx([node("Add", ["x", "y"], "c"), node("Relu", ["c"], "y")]),
+        "twice": small_onnx([node("Conv", ["x", "w", "b"], "y"), node("Relu", ["x"], "y")]),
+        "nowhere": small_onnx([node("Conv", ["x", "w", "bias"], "c"), node("Relu", ["c"], "y")]),
+        "short_initializer": small_onnx(w=initializer("w", [1, 1, 1, 1, 2], [1.0])),
+        "long_initializer": small_onnx(w=initializer("w", [1, 1, 1, 1, 2], [1.0] * 3)),
+        "huge_initializer": small_onnx(w=initializer("w", [1 << 40, 1 << 40, 1, 1, 2], [1.0, 10.0])),
+        "three_axes": small_onnx(w=initializer("w", [1, 1, 2], [1.0, 10.0])),
+        "channels": small_onnx(w=initializer("w", [1, 2, 1, 1, 1], [1.0, 10.0])),
+        "above": small_onnx(w=external("../outside.bin")),
+        "above_later": small_onnx(w=external("x/../../outside.bin")),
+        "root": small_onnx(w=external("/etc/hostname")),
+        "link": small_onnx(w=external("link.bin")),
+        "no_file": small_onnx(w=external("none.bin")),
+        "short_file": small_onnx(w=external("weight.bin", 4)),
+    }
+    for name, data in models.items():
+        with open(os.path.join(folder, "inside", name + ".onnx"), "wb") as f:
+            f.write(data)
+
+
 def write_tensor(path, x):
     channels, size, values = x
     numbers = [values[(c, *at)] for c in range(channels) for at in boxes(size)]
@@ -473,6 +530,7 @@ def main(folder):
     write_weights("weights", torch_weights(functional()))
     with open("functional.onnx", "wb") as f:
         f.write(onnx_functional())
+    onnx_models("onnx")
     bad_models("bad")
 
 

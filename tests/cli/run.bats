@@ -195,6 +195,23 @@ END
     [ ! -e cut.nii ]
 }
 
+@test "an ONNX model with two outputs, and one with a second input" {
+    # relu(x0 + 10*x1 - 20), and without the relu.
+    volume in.nii 3,1,1 1 2 -1
+    "$VOXCONV" run "$models/onnx/inside/two_outputs.onnx" in.nii -o y.nii
+    [ "$(voxels y.nii)" = "1 0" ]
+    "$VOXCONV" run "$models/onnx/inside/two_outputs.onnx" in.nii --output-name c -o c.nii
+    [ "$(voxels c.nii)" = "1 -28" ]
+    "$VOXCONV" run "$models/onnx/inside/two_outputs.onnx" in.nii --output-name y -f -o c.nii
+    cmp y.nii c.nii
+    array w.npy 1,1,1,1,2 10 20
+    "$VOXCONV" run "$models/onnx/inside/two_inputs.onnx" in.nii --input w=w.npy -o w.nii
+    [ "$(voxels w.nii)" = "30 0" ]
+    tensors w.safetensors any=1,1,1,1,2:10,20
+    "$VOXCONV" run "$models/onnx/inside/two_inputs.onnx" in.nii --input w=w.safetensors -f -o w.nii
+    [ "$(voxels w.nii)" = "30 0" ]
+}
+
 @test "a functional model: Add, Concatenate, batch normalisation, pooling, strides" {
     makes "$models/functional.nii" "$models/functional/model.json" "$models/in.nii"
 }

@@ -9,7 +9,7 @@ ONNX_FLAGS    ?=
 .PHONY: oracle run-oracle
 oracle: deps-oracle
 	@$(MAKE) --no-print-directory run-oracle
-run-oracle: all $(BUILD)/oracle_driver $(BUILD)/damage_driver $(BUILD)/model_driver
+run-oracle: all $(BUILD)/oracle_driver $(BUILD)/damage_driver
 	$(ORACLE_PYTHON) tests/oracle/oracle.py $(BUILD) $(ORACLE_FLAGS)
 	$(ORACLE_PYTHON) tests/oracle/onnx_testdata.py $(BUILD)
 	OMP_NUM_THREADS=1 $(ORACLE_PYTHON) tests/oracle/onnx_networks.py $(BUILD) $(ONNX_FLAGS)

@@ -1,5 +1,5 @@
 """onnx_networks.py BUILD [--seed N] [--count N] [--only NAME] [--keep DIR] - random small networks, exported by
-torch.onnx, through build/model_driver and through torch: the largest difference must be at most 1e-4 of the range of
+torch.onnx, through `voxconv run` and through torch: the largest difference must be at most 1e-4 of the range of
 torch's output. Chains of every layer, residual blocks, small U-Nets, classifiers; random opsets, weights folded by
 the exporter or not, sizes left open or not.
 """
@@ -329,7 +329,8 @@ def run(rng, options, number):
         except Exception as e:  # an operator that this opset lacks
             return "skip", str(e).split("\n")[0]
     np.save(paths[1], x.numpy())
-    done = subprocess.run([os.path.join(options.build, "model_driver")] + paths, capture_output=True, text=True)
+    done = subprocess.run([os.path.join(options.build, "voxconv"), "run", *paths[:2], "-q", "-f", "-o", paths[2]],
+                          capture_output=True, text=True)
     what = "%d: opset %d, %s: %s" % (number, opset, tuple(x.shape), " ".join(str(model).split()))
     if done.returncode:
         return "fail", "%s\n    %s" % (what, done.stderr.strip() or "status %d" % done.returncode)

@@ -1,8 +1,7 @@
-"""onnx_testdata.py BUILD - the 5-D tests of Debian's libonnx-testdata through build/model_driver, at the tolerance
-of ONNX's own backend tests (rtol 1e-3, atol 1e-7).
+"""onnx_testdata.py BUILD - the 5-D tests of Debian's libonnx-testdata through `voxconv run`, at the tolerance of ONNX's
+own backend tests (rtol 1e-3, atol 1e-7).
 
-Their inputs and outputs are TensorProto files. A second input becomes an initializer: appended to a message, fields
-of a graph are merged into the graph.
+Their inputs and outputs are TensorProto files. A second input goes by name (--input).
 """
 import os
 import subprocess
@@ -45,26 +44,15 @@ def fields(data):
         yield tag >> 3, value
 
 
-def field(number, payload):
-    """A field of wire type 2."""
-    out = bytes([number << 3 | 2])
-    size = len(payload)
-    while size > 127:
-        out += bytes([size & 127 | 128])
-        size >>= 7
-    return out + bytes([size]) + payload
-
-
 def tensor(path):
-    """A float TensorProto's array, and its bytes."""
-    data = open(path, "rb").read()
+    """A float TensorProto's array."""
     dims, raw = [], b""
-    for number, value in fields(data):
+    for number, value in fields(open(path, "rb").read()):
         if number == 1:
             dims += [value] if isinstance(value, int) else [d for d in value]
         elif number in (4, 9):
             raw = value
-    return np.frombuffer(raw, "<f4").reshape(dims), data
+    return np.frombuffer(raw, "<f4").reshape(dims)
 
 
 def input_names(model):
@@ -75,20 +63,19 @@ def input_names(model):
 
 
 def run(build, test, folder):
-    model = open(os.path.join(ROOT, test, "model.onnx"), "rb").read()
+    model = os.path.join(ROOT, test, "model.onnx")
     data = os.path.join(ROOT, test, "test_data_set_0")
-    for i, name in enumerate(input_names(model)[1:], 1):
-        _, message = tensor(os.path.join(data, "input_%d.pb" % i))
-        model += field(7, field(5, message + field(8, name)))
-    x, _ = tensor(os.path.join(data, "input_0.pb"))
-    want, _ = tensor(os.path.join(data, "output_0.pb"))
-    paths = [os.path.join(folder, name) for name in ("m.onnx", "x.npy", "y.npy")]
-    open(paths[0], "wb").write(model)
-    np.save(paths[1], x)
-    done = subprocess.run([os.path.join(build, "model_driver")] + paths, capture_output=True, text=True)
+    paths = [os.path.join(folder, name) for name in ("x.npy", "y.npy")]
+    command = [os.path.join(build, "voxconv"), "run", model, paths[0], "-f", "-o", paths[1]]
+    for i, name in enumerate(input_names(open(model, "rb").read())):
+        path = os.path.join(folder, "input_%d.npy" % i) if i else paths[0]
+        np.save(path, tensor(os.path.join(data, "input_%d.pb" % i)))
+        command += ["--input", name.decode() + "=" + path] if i else []
+    want = tensor(os.path.join(data, "output_0.pb"))
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         return done.stderr.strip()
-    y = np.load(paths[2])
+    y = np.load(paths[1])
     if y.shape != want.shape:
         return "shape %s instead of %s" % (y.shape, want.shape)
     close = np.isclose(y, want, rtol=1e-3, atol=1e-7)

@@ -361,6 +361,16 @@ bool vox_model_gives_vector(const vox_model *m);
 /* The network for an input (C, D, H, W); the caller frees it. */
 vox_network *vox_model_network(const vox_model *m, const int64_t in[4], vox_error *err);
 
+/* Names of the numbers in a label map: text, "NUMBER NAME" a line, behind which FreeSurfer's R G B
+ * A may stand; or JSON, an object of names by number, a list of names from 0 on, or an object whose
+ * member `labels` is one of the two, a name being a string or an object with a `name`. Errors:
+ * VOX_ERR_WEIGHTS, VOX_ERR_RESOURCE. */
+typedef struct vox_labels vox_labels;
+vox_labels *vox_labels_open(const char *path, vox_error *err);
+void vox_labels_free(vox_labels *l);
+/* NULL where the number has no name. Valid as long as `l` lives. */
+const char *vox_labels_name(const vox_labels *l, int64_t number);
+
 /* The instruction set in use ("avx512", "avx2", "neon", "portable"): the best that machine and
  * operating system have, or what the environment's VOXCONV_ISA or vox_isa_select() names. */
 const char *vox_isa(void);
@@ -469,6 +479,12 @@ typedef struct vox_filter_options {
     int compression; /* 0 to 9; -1: default */
     bool split;      /* a file per output channel */
     bool force;      /* replace an existing output */
+    /* Where not NULL, the voxels of each label are counted as they are written: label_voxels[N *
+     * labels], the caller's, gets for each frame how many voxels of the output's first channel have
+     * the values 0 to labels - 1. For label maps (vox_network_argmax); other values are not
+     * counted. */
+    int64_t *label_voxels;
+    int64_t labels;                                /* 1 to 2^24 */
     void (*warn)(void *user, const char *message); /* may be NULL; one line, no newline */
     void (*progress)(void *user, const vox_progress *progress); /* may be NULL */
     void *user;
@@ -478,6 +494,8 @@ void vox_filter_defaults(vox_filter_options *o);
 typedef struct vox_report {
     int64_t input_voxels, output_voxels;
     int64_t input_nan, input_inf, output_nan, output_inf, clamped;
+    double voxel_mm3; /* of the output: its affine's determinant, in xyzt_units (unknown ones are
+                         mm); 0 where the header does not say, or there is none */
     double seconds;
     int64_t planned_bytes;
     int threads;

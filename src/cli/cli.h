@@ -9,6 +9,8 @@
 
 #include "cli/options.h"
 
+#include <stdio.h>
+
 /* One command of `voxconv COMMAND`. main.c parses the options into a zeroed block of `size` bytes
  * that `defaults` has filled, and calls `run` with them and the remaining words of the command
  * line. */
@@ -38,8 +40,8 @@ void cli_message(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same with "warning: ", unless cli_quiet(true) was called. */
 void cli_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_quiet(bool quiet);
-/* A NUL-terminated text of a file on stdout, control characters as '?'. */
-void cli_print_text(const char *text);
+/* A NUL-terminated text of a file, control characters as '?'. */
+void cli_print_text(const char *text, FILE *to);
 
 /* "1.5 GiB", rounded up: who gives --max-memory what --plan says gives enough. Writes into and
  * returns buf. */

@@ -166,16 +166,21 @@ static vox_status plan_only(const vox_input *in, const vox_network *network,
 }
 
 static vox_status filter(vox_input *in, const vox_network *network, const execution_options *o,
-                         const vox_filter_options *f, vox_error *err) {
+                         const vox_filter_options *f, label_table *labels, vox_error *err) {
     vox_report report;
-    const vox_status status = vox_filter(in, network, o->output, f, &report, err);
+    vox_status status = vox_filter(in, network, o->output, f, &report, err);
     progress_clear();
     if (status)
         return status;
+    labels->voxel_mm3 = report.voxel_mm3;
     warn_of_values(&report, o->output);
     if (o->verbose)
         say_report(&report, o->output);
-    return o->json ? print_report_json(&report, o->output, err) : VOX_OK;
+    if (o->json)
+        return print_report_json(&report, o->output, labels, err);
+    if (labels->labels > 0)
+        label_table_print(labels, strcmp(o->output, "-") != 0 ? stdout : stderr);
+    return VOX_OK;
 }
 
 /* Into a tensor file, or printed; what was read as a tensor is written to stdout as one, too. */
@@ -219,6 +224,12 @@ vox_status execution_values(const execution_options *o, vox_input *in, const vox
 vox_status execution_run(const execution_options *o, vox_input *in, const vox_network *network,
                          int64_t in_channels, vox_error *err) {
     vox_filter_options f;
+    label_table labels;
     fill_filter_options(&f, o, in_channels);
-    return o->plan ? plan_only(in, network, o, &f, err) : filter(in, network, o, &f, err);
+    vox_status status = label_table_begin(&labels, o->label_names, o->label_count, in, &f, err);
+    if (!status)
+        status =
+            o->plan ? plan_only(in, network, o, &f, err) : filter(in, network, o, &f, &labels, err);
+    label_table_clear(&labels);
+    return status;
 }

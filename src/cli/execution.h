@@ -4,6 +4,7 @@
 #define VOX_CLI_EXECUTION_H
 
 #include "cli/options.h"
+#include "cli/label_table.h"
 #include "cli/progress.h"
 
 enum { NOT_GIVEN = -1 };
@@ -27,6 +28,8 @@ typedef struct execution_options {
     bool force, quiet, verbose, json;
     int64_t compression;
     int progress;
+    const vox_labels *label_names; /* of the labels 0 to label_count - 1 of the output, which are */
+    int64_t label_count;           /* counted and shown at the end; or 0 */
 } execution_options;
 
 option_set set_datatype, set_overlap, set_blend;

@@ -109,7 +109,29 @@ vox_status print_plan_json(const vox_plan *plan, vox_error *err) {
     return print_line(&o, err);
 }
 
-vox_status print_report_json(const vox_report *r, const char *output, vox_error *err) {
+/* [{"frame": 0, "label": 0, "name": "background", "voxels": 12, "ml": 0.012}, ...] */
+static json_t *label_rows(const label_table *t) {
+    json_t *rows = json_array();
+    for (int64_t i = 0; i < t->frames * t->labels; i++) {
+        const char *name = vox_labels_name(t->names, i % t->labels);
+        object row = {json_object(), false};
+        put(&row, "frame", json_integer(i / t->labels));
+        put(&row, "label", json_integer(i % t->labels));
+        put(&row, "name", name ? text(name) : json_null());
+        put(&row, "voxels", json_integer(t->voxels[i]));
+        put(&row, "ml",
+            t->voxel_mm3 > 0 ? real((double)t->voxels[i] * (t->voxel_mm3 / 1000)) : json_null());
+        if (row.failed) {
+            json_decref(row.json);
+            row.json = NULL;
+        }
+        append(&rows, row.json);
+    }
+    return rows;
+}
+
+vox_status print_report_json(const vox_report *r, const char *output, const label_table *labels,
+                             vox_error *err) {
     object o = {json_object(), false};
     put(&o, "output", text(output));
     put(&o, "input_voxels", json_integer(r->input_voxels));
@@ -123,6 +145,9 @@ vox_status print_report_json(const vox_report *r, const char *output, vox_error 
     put(&o, "planned_bytes", json_integer(r->planned_bytes));
     put(&o, "threads", json_integer(r->threads));
     put(&o, "isa", text(r->isa));
+    put(&o, "voxel_mm3", r->voxel_mm3 > 0 ? real(r->voxel_mm3) : json_null());
+    if (labels->labels > 0)
+        put(&o, "labels", label_rows(labels));
     return print_line(&o, err);
 }
 

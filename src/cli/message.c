@@ -57,8 +57,8 @@ void cli_quiet(bool quiet) {
     quiet_mode = quiet;
 }
 
-void cli_print_text(const char *text) {
-    print_clean(stdout, text);
+void cli_print_text(const char *text, FILE *to) {
+    print_clean(to, text);
 }
 
 const char *cli_bytes(int64_t bytes, char buf[32]) {

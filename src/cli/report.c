@@ -106,7 +106,7 @@ static void print_string(const char *name, const char *value) {
     if (!*value)
         return;
     printf("  %-16s", name);
-    cli_print_text(value);
+    cli_print_text(value, stdout);
     putchar('\n');
 }
 
@@ -122,7 +122,7 @@ static void print_tensor(const vox_volume_info *info) {
 }
 
 static void print_format(const vox_volume_info *info) {
-    cli_print_text(info->path);
+    cli_print_text(info->path, stdout);
     printf(": NIfTI-%d%s%s%s\n", info->nifti_version, info->pair ? ", pair of files" : "",
            info->gzip ? ", gzip" : "", info->swapped ? ", other byte order" : "");
     printf("  %-16s", "dim");

@@ -5,7 +5,7 @@
 #ifndef VOX_CLI_REPORT_H
 #define VOX_CLI_REPORT_H
 
-#include "voxconv.h"
+#include "cli/label_table.h"
 
 void print_plan(const vox_plan *plan);
 /* What was drawn, "flip D,W; rot90 k=1 in HW; no noise". Writes into and returns buf. */
@@ -20,7 +20,9 @@ void print_info(const vox_volume_info *info, const vox_statistics *statistics);
 
 /* Errors: VOX_ERR_RESOURCE. */
 vox_status print_plan_json(const vox_plan *plan, vox_error *err);
-vox_status print_report_json(const vox_report *report, const char *output, vox_error *err);
+/* With a table of no labels: without one. */
+vox_status print_report_json(const vox_report *report, const char *output,
+                             const label_table *labels, vox_error *err);
 vox_status print_augment_plan_json(const vox_augment_options *o, const vox_augment_memory *plan,
                                    vox_error *err);
 vox_status print_augment_report_json(const vox_augment_options *o, const vox_augment_report *report,

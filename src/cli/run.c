@@ -17,6 +17,7 @@ typedef struct run_options {
     const char *output_name;
     model_inputs inputs;
     bool softmax, argmax;
+    const char *labels;
     execution_options execution; /* datatype 0: not given */
 } run_options;
 
@@ -44,6 +45,9 @@ static const option_row run_rows[] = {
     ROW(0, "softmax", NULL, RESULT, "softmax over the channels", set_flag, softmax),
     ROW(0, "argmax", NULL, RESULT, "the number of the largest channel: labels, as uint8 or uint16",
         set_flag, argmax),
+    ROW(0, "labels", "FILE", RESULT,
+        "names of the labels of --argmax: prints the voxels and millilitres of each", set_text,
+        labels),
     EXECUTION_ROWS(run_options),
     OPTION_GENERAL_ROWS,
 };
@@ -63,6 +67,10 @@ static vox_status check(const run_options *o, int operand_count, vox_error *err)
         reason = "only one of --weights and --init can be given";
     else if (!o->init && o->seed != NOT_GIVEN)
         reason = "--seed goes with --init only";
+    else if (o->labels && !o->argmax)
+        reason = "--labels goes with --argmax only: without it there are no labels to count";
+    else if (o->labels && o->execution.blend.kind != VOX_BLEND_EXACT)
+        reason = "--labels goes with --blend exact only: averages are no labels";
     if (reason)
         return cli_fail(err, VOX_ERR_USAGE, "run: %s", reason);
     return execution_check("run", &o->execution, operand_count - 1, false, err);
@@ -81,10 +89,28 @@ static void warn_of_size(const char *path, const vox_model *model, const int64_t
                     path, size[0], size[1], size[2], in[1], in[2], in[3]);
 }
 
-/* What is to be done to the network's output; returns the stored type where none was asked for. */
+/* A table of the labels that argmax makes of `channels`. */
+static vox_status add_labels(const run_options *o, const vox_model *model, int64_t channels,
+                             const vox_labels *labels, execution_options *execution,
+                             vox_error *err) {
+    int64_t nameless = 0;
+    if (vox_model_gives_vector(model))
+        return cli_fail(err, VOX_ERR_USAGE,
+                        "run: --labels is for volumes of labels: this network gives numbers");
+    for (int64_t i = 0; i < channels; i++)
+        nameless += !vox_labels_name(labels, i);
+    if (nameless > 0)
+        cli_warning("%s: no name for %" PRId64 " of the network's %" PRId64 " labels", o->labels,
+                    nameless, channels);
+    execution->label_names = labels;
+    execution->label_count = channels;
+    return VOX_OK;
+}
+
+/* What is to be done to the network's output, of `out`; gives the stored type where none was asked
+ * for. */
 static vox_status add_result(const run_options *o, vox_network *network, const int64_t in[4],
-                             int *datatype, vox_error *err) {
-    int64_t out[4];
+                             int64_t out[4], int *datatype, vox_error *err) {
     vox_status status = vox_network_shape(network, in, out, err);
     if (!status && o->softmax)
         status = vox_network_activation(network, VOX_ACT_SOFTMAX, NULL, err);
@@ -98,7 +124,8 @@ static vox_status add_result(const run_options *o, vox_network *network, const i
 }
 
 static vox_status run_model(const run_options *o, const char *path, const vox_model *model,
-                            vox_input *in, vox_error *err) {
+                            const vox_labels *labels, vox_input *in, vox_error *err) {
+    int64_t out[4];
     vox_layout layout;
     execution_options execution = o->execution;
     const int64_t channels = vox_model_in_channels(model);
@@ -112,7 +139,9 @@ static vox_status run_model(const run_options *o, const char *path, const vox_mo
     if (!network)
         return err->status;
     vox_network_fold(network);
-    status = add_result(o, network, shape, &execution.datatype, err);
+    status = add_result(o, network, shape, out, &execution.datatype, err);
+    if (!status && labels)
+        status = add_labels(o, model, out[0], labels, &execution, err);
     if (!status)
         status = (vox_model_gives_vector(model) ? execution_values : execution_run)(
             &execution, in, network, shape[0], err);
@@ -133,6 +162,9 @@ static vox_status open_and_run(const run_options *o, const model_inputs *inputs,
         .input_value = (const vox_tensor *const *)inputs->value,
     };
     vox_status status;
+    vox_labels *labels = o->labels ? vox_labels_open(o->labels, err) : NULL;
+    if (o->labels && !labels)
+        return err->status;
     vox_model *model = vox_model_open(operands[0], &m, err);
     vox_input *in =
         model ? vox_input_open((const char *const *)operands + 1, operand_count - 1, err) : NULL;
@@ -140,9 +172,10 @@ static vox_status open_and_run(const run_options *o, const model_inputs *inputs,
         status =
             cli_fail(err, VOX_ERR_USAGE, "run: --output is missing (-o FILE, or -o - for stdout)");
     else
-        status = in ? run_model(o, operands[0], model, in, err) : err->status;
+        status = in ? run_model(o, operands[0], model, labels, in, err) : err->status;
     vox_input_free(in);
     vox_model_free(model);
+    vox_labels_free(labels);
     return status;
 }
 

@@ -1,6 +1,7 @@
 /* filter.c - scans through a network: reader, pipeline, writer, and the memory that they will take.
  */
 #include "engine/blend.h"
+#include "engine/label_count.h"
 #include "engine/memory.h"
 #include "engine/pipeline.h"
 #include "kernel/kernel.h"
@@ -27,6 +28,7 @@ typedef struct job {
     int64_t in[4], out[4];
     int threads;
     vox_output output;
+    int64_t labels;               /* that are counted, or 0 */
     int64_t patch[2], patches[2]; /* H and W of an output patch; their number along H and W */
     vox_blender *blender;         /* instead of such patches, or NULL */
     vox_plan plan;
@@ -127,6 +129,9 @@ static vox_status add_ends(job *j, const vox_input *in, vox_error *err) {
              VOX_PROCESS_BYTES + (int64_t)j->threads * VOX_THREAD_BYTES);
     add_part(plan, "reader", reader);
     add_part(plan, j->output.path ? "writer" : "values", writer);
+    if (j->labels > 0)
+        add_part(plan, "label counts",
+                 vox_label_count_bytes(j->labels, j->threads, j->layout.batch));
     return VOX_OK;
 }
 
@@ -338,18 +343,25 @@ static vox_status check_patches(const vox_filter_options *o, vox_error *err) {
     return VOX_OK;
 }
 
+/* As many as float32 can number, and so argmax. */
+enum { MOST_LABELS = 1 << 24 };
+
 static vox_status make_job(job *j, const vox_input *in, const vox_network *network,
                            const char *output, const vox_filter_options *o, vox_error *err) {
     if (o->threads < 0 || o->max_memory < 0 || o->slab_planes < 0)
         return vox_fail(err, VOX_ERR_USAGE,
                         "threads=%d, max_memory=%lld, slab_planes=%lld: must not be negative",
                         o->threads, (long long)o->max_memory, (long long)o->slab_planes);
+    if (o->label_voxels && (o->labels < 1 || o->labels > MOST_LABELS))
+        return vox_fail(err, VOX_ERR_USAGE, "labels=%lld: must be 1 to %d", (long long)o->labels,
+                        MOST_LABELS);
     if (check_patches(o, err))
         return VOX_ERR_USAGE;
     vox_status status = vox_input_layout(in, o->in_channels, o->time, &j->layout, err);
     if (status)
         return status;
     j->network = network;
+    j->labels = o->label_voxels ? o->labels : 0;
     j->threads = vox_thread_count(o->threads);
     j->in[0] = j->layout.channels;
     memcpy(j->in + 1, j->layout.size, sizeof j->layout.size);
@@ -396,8 +408,9 @@ vox_status vox_filter_plan(const vox_input *in, const vox_network *network, cons
 /* ---- The run ---- */
 
 typedef struct destination {
-    vox_writer *writer; /* or NULL: */
-    vox_tensor *values; /* N, C, D, H, W */
+    vox_writer *writer;      /* or NULL: */
+    vox_tensor *values;      /* N, C, D, H, W */
+    vox_label_count *labels; /* or NULL */
     int64_t frame;
 } destination;
 
@@ -411,6 +424,8 @@ static void keep_planes(const destination *to, int64_t d, int64_t count, const v
 static vox_status write_planes(void *user, int64_t d, int64_t count, const vox_planes *planes,
                                vox_error *err) {
     destination *to = user;
+    if (to->labels)
+        vox_label_count_planes(to->labels, d, count, planes);
     if (to->writer)
         return vox_writer_planes(to->writer, to->frame, d, count, planes, err);
     keep_planes(to, d, count, planes);
@@ -510,10 +525,16 @@ static void fill_report(vox_report *r, const job *j, const vox_reader *reader,
     r->input_voxels = p->in[0] * p->in[1] * p->in[2] * p->in[3] * p->in[4];
     r->output_voxels = p->out[0] * p->out[1] * p->out[2] * p->out[3] * p->out[4];
     vox_reader_counts(reader, &r->input_nan, &r->input_inf);
-    if (to->writer)
+    if (to->writer) {
         vox_writer_counts(to->writer, &r->output_nan, &r->output_inf, &r->clamped);
-    else if (to->values)
+        r->voxel_mm3 = vox_writer_voxel_mm3(to->writer);
+    } else if (to->values)
         count_values(to->values, &r->output_nan, &r->output_inf);
+}
+
+static vox_label_count *start_counting(const job *j, const vox_filter_options *o, vox_error *err) {
+    memset(o->label_voxels, 0, (size_t)(j->layout.batch * o->labels) * sizeof *o->label_voxels);
+    return vox_label_count_new(o->labels, j->threads, err);
 }
 
 /* Into a file, or where `output` is NULL into *values. */
@@ -544,11 +565,16 @@ static vox_status filter(vox_input *in, const vox_network *network, const char *
         r.to.writer = vox_writer_new(in, &j.output, &local);
     else
         r.to.values = vox_tensor_new(5, j.plan.out, &local);
+    if (!local.status && j.labels > 0)
+        r.to.labels = start_counting(&j, o, &local);
     if (local.status)
         goto out;
-    for (; r.to.frame < j.layout.batch && !status; r.to.frame++)
+    for (; r.to.frame < j.layout.batch && !status; r.to.frame++) {
         status =
             whole || j.blender ? stream(&j, whole, &r, &local) : stream_patches(&j, &r, &local);
+        if (r.to.labels)
+            vox_label_count_take(r.to.labels, o->label_voxels + r.to.frame * o->labels);
+    }
     if (status)
         goto out;
     r.progress.phase = "writing";
@@ -567,6 +593,7 @@ out:
     if (local.status)
         vox_fail(err, local.status, "%s", local.message);
     vox_tensor_free(r.to.values);
+    vox_label_count_free(r.to.labels);
     vox_writer_free(r.to.writer);
     vox_reader_free(r.reader);
     vox_pipeline_free(whole);

@@ -40,6 +40,18 @@ const char *vox_geometry_affine(const nifti_2_header *h, double affine[3][4]) {
     return "pixdim";
 }
 
+double vox_geometry_voxel_mm3(const nifti_2_header *h) {
+    double a[3][4];
+    vox_geometry_affine(h, a);
+    const int unit = XYZT_TO_SPACE(h->xyzt_units);
+    const double mm = unit == NIFTI_UNITS_METER ? 1e3 : unit == NIFTI_UNITS_MICRON ? 1e-3 : 1;
+    const double volume = fabs(a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) -
+                               a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0]) +
+                               a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0])) *
+                          mm * mm * mm;
+    return isfinite(volume) ? volume : 0;
+}
+
 void vox_geometry_orientation(const double affine[3][4], char text[4]) {
     static const char letter[] = "?RLAPSI"; /* by NIFTI_L2R = 1 ... NIFTI_S2I = 6 */
     nifti_dmat44 m = {.m[3][3] = 1};

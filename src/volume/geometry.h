@@ -14,6 +14,10 @@
  * spacing alone (nifti1.h, methods 3, 2 and 1). Returns "sform", "qform" or "pixdim". */
 const char *vox_geometry_affine(const nifti_2_header *h, double affine[3][4]);
 
+/* mm^3 of a voxel: the determinant of that affine, in the unit of xyzt_units (unknown: mm). 0 where
+ * there is none: not finite, or no inverse. */
+double vox_geometry_voxel_mm3(const nifti_2_header *h);
+
 /* Where i, j and k grow towards, as "RAS"; "???" where the affine has no inverse. */
 void vox_geometry_orientation(const double affine[3][4], char text[4]);
 

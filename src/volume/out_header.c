@@ -139,6 +139,7 @@ static void set_form(nifti_2_header *w, const vox_header *h, bool pair, vox_out_
 
 /* The bytes, in the version that set_form has decided on. */
 static void pack(const vox_header *h, nifti_2_header *w, bool pair, vox_out_header *out) {
+    out->voxel_mm3 = vox_geometry_voxel_mm3(w);
     if (out->version == 1) {
         nifti_1_header raw = h->raw1;
         vox_header_narrow(&h->wide, w, &raw);

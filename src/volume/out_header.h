@@ -16,6 +16,7 @@ typedef struct vox_out_header {
     vox_scaling scaling;   /* from float to stored values */
     vox_plane_order order; /* of one output file's planes; channels 1 where they are interleaved */
     int64_t vox_offset, data_bytes;
+    double voxel_mm3;     /* vox_geometry_voxel_mm3() */
     int64_t header_bytes; /* 348 or 540, without the extender; of a .npy header all */
     unsigned char bytes[VOX_NIFTI2_BYTES + VOX_EXTENDER_BYTES]; /* header and extender */
 } vox_out_header;

@@ -73,6 +73,8 @@ vox_status vox_writer_finish(vox_writer *w, vox_error *err);
  */
 void vox_writer_counts(const vox_writer *w, int64_t *nan_count, int64_t *inf_count,
                        int64_t *clamped);
+/* As in vox_report. */
+double vox_writer_voxel_mm3(const vox_writer *w);
 /* Abandons what was not finished. */
 void vox_writer_free(vox_writer *w);
 vox_status vox_writer_memory(const vox_input *in, const vox_output *o, int64_t *memory_bytes,

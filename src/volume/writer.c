@@ -266,3 +266,7 @@ void vox_writer_counts(const vox_writer *w, int64_t *nan_count, int64_t *inf_cou
     *inf_count = w->inf_count;
     *clamped = w->clamped;
 }
+
+double vox_writer_voxel_mm3(const vox_writer *w) {
+    return w->header.voxel_mm3;
+}

@@ -47,6 +47,29 @@ Test(volume_geometry, methods) {
     expect_affine(&h, "pixdim", p);
 }
 
+/* Spacing 2, 3, 4 in the three methods: 24; a shear keeps the volume; m and micrometres are 10^9
+ * and 10^-9 mm^3. */
+Test(volume_geometry, voxel_volume) {
+    nifti_2_header h = turned();
+    cr_expect_float_eq(vox_geometry_voxel_mm3(&h), 24, 1e-12);
+    h.qform_code = 0;
+    cr_expect_eq(vox_geometry_voxel_mm3(&h), 24);
+    h.pixdim[1] = 0; /* unset: 1 */
+    cr_expect_eq(vox_geometry_voxel_mm3(&h), 12);
+    h.sform_code = 1;
+    h.srow_x[0] = -2;
+    h.srow_x[1] = 5; /* shear */
+    h.srow_y[2] = 3;
+    h.srow_z[1] = 0.5;
+    cr_expect_eq(vox_geometry_voxel_mm3(&h), 3);
+    h.xyzt_units = NIFTI_UNITS_METER | NIFTI_UNITS_MSEC;
+    cr_expect_float_eq(vox_geometry_voxel_mm3(&h), 3e9, 1e-3);
+    h.xyzt_units = NIFTI_UNITS_MICRON;
+    cr_expect_float_eq(vox_geometry_voxel_mm3(&h), 3e-9, 1e-21);
+    h.srow_z[1] = NAN;
+    cr_expect_eq(vox_geometry_voxel_mm3(&h), 0);
+}
+
 Test(volume_geometry, orientation) {
     const struct {
         double a[3][4];

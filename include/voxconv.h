@@ -322,6 +322,29 @@ vox_status vox_network_shape(const vox_network *n, const int64_t in[4], int64_t 
 vox_status vox_network_geometry(const vox_network *n, const int64_t in[4], double stride[3],
                                 double origin[3], vox_error *err);
 
+/* Names the layer that gives `value`, for vox_network_layers; the name is copied. Errors:
+ * VOX_ERR_USAGE where there is no such layer. */
+vox_status vox_network_name(vox_network *n, int value, const char *name, vox_error *err);
+
+/* A layer, for an input of a given shape. */
+typedef struct vox_layer_info {
+    const char *kind;           /* "conv3d", "relu", ...: as long as the network lives */
+    const char *name;           /* what vox_network_name was given, or "" */
+    bool used;                  /* the output needs it; of others just kind, name and parameters */
+    int64_t shape[4];           /* C, D, H, W of its result */
+    int64_t parameters;         /* as torch counts them: weights and biases, no statistics */
+    int64_t multiply_adds;      /* of a frame, padding included; INT64_MAX where they are more */
+    int64_t receptive_field[3]; /* D, H, W: voxels of the network's input that one of the result is
+                                   made from, at most and far from the faces; 0: all, or more than
+                                   can be said */
+    const char *waits; /* why its first plane needs the last one of what it reads, or NULL */
+} vox_layer_info;
+/* Layer i gives value i + 1. */
+int vox_network_layer_count(const vox_network *n);
+/* Fills info[vox_network_layer_count] for an input (C, D, H, W). Errors: as vox_network_shape. */
+vox_status vox_network_layers(const vox_network *n, const int64_t in[4], vox_layer_info *info,
+                              vox_error *err);
+
 /* Runs the network over a float32 array in memory: x (N, C, D, H, W) of `in` (five extents), y the
  * array that vox_network_shape promises, both dense and owned by the caller. threads 0:
  * OMP_NUM_THREADS or all cores. The same engine as for files. */

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *const time_names[] = {"auto", "batch", "channels", NULL};
@@ -156,13 +157,17 @@ static vox_status plan_only(const vox_input *in, const vox_network *network,
                             const execution_options *o, const vox_filter_options *f,
                             vox_error *err) {
     vox_plan plan;
-    const vox_status status = vox_filter_plan(in, network, o->output, f, &plan, err);
+    layer_table layers;
+    vox_status status = vox_filter_plan(in, network, o->output, f, &plan, err);
     if (status)
         return status;
-    if (o->json)
-        return print_plan_json(&plan, err);
-    print_plan(&plan);
-    return VOX_OK;
+    status = layer_table_make(&layers, network, plan.in + 1, err);
+    if (!status && o->json)
+        status = print_plan_json(&plan, &layers, err);
+    else if (!status)
+        print_plan(&plan, &layers);
+    free(layers.layer);
+    return status;
 }
 
 static vox_status filter(vox_input *in, const vox_network *network, const execution_options *o,

@@ -70,6 +70,14 @@ static void put(object *o, const char *name, json_t *value) {
         o->failed = true;
 }
 
+/* As a part of something else; NULL where memory has failed it. */
+static json_t *finished(object *o) {
+    if (!o->failed)
+        return o->json;
+    json_decref(o->json);
+    return NULL;
+}
+
 /* Prints and frees. */
 static vox_status print_line(object *o, vox_error *err) {
     errno = 0;
@@ -87,12 +95,33 @@ static vox_status print_line(object *o, vox_error *err) {
     return VOX_OK;
 }
 
-vox_status print_plan_json(const vox_plan *plan, vox_error *err) {
+static json_t *layer_object(const vox_layer_info *l) {
+    object o = {json_object(), false};
+    json_t *field = json_array();
+    for (int i = 0; i < 3; i++)
+        append(&field,
+               l->receptive_field[i] > 0 ? json_integer(l->receptive_field[i]) : json_null());
+    put(&o, "kind", text(l->kind));
+    put(&o, "name", text(l->name));
+    put(&o, "output_shape", integers(l->shape, 4));
+    put(&o, "parameters", json_integer(l->parameters));
+    put(&o, "multiply_adds", json_integer(l->multiply_adds));
+    put(&o, "receptive_field", field);
+    put(&o, "waits_for_whole_volume", l->waits ? text(l->waits) : json_null());
+    return finished(&o);
+}
+
+vox_status print_plan_json(const vox_plan *plan, const layer_table *layers, vox_error *err) {
     object o = {json_object(), false};
     json_t *parts = json_array();
     for (int i = 0; i < plan->part_count; i++)
         append(&parts, json_pack("{s:s,s:I}", "name", plan->part[i].name, "bytes",
                                  (json_int_t)plan->part[i].bytes));
+    json_t *rows = json_array();
+    for (int i = 0; i < layers->count; i++)
+        append(&rows, layer_object(&layers->layer[i]));
+    put(&o, "layers", rows);
+    put(&o, "parameters", json_integer(layers->parameters));
     put(&o, "input_shape", integers(plan->in, 5));
     put(&o, "output_shape", integers(plan->out, 5));
     put(&o, "slab_planes", json_integer(plan->slab_planes));
@@ -121,11 +150,7 @@ static json_t *label_rows(const label_table *t) {
         put(&row, "voxels", json_integer(t->voxels[i]));
         put(&row, "ml",
             t->voxel_mm3 > 0 ? real((double)t->voxels[i] * (t->voxel_mm3 / 1000)) : json_null());
-        if (row.failed) {
-            json_decref(row.json);
-            row.json = NULL;
-        }
-        append(&rows, row.json);
+        append(&rows, finished(&row));
     }
     return rows;
 }

@@ -16,7 +16,8 @@ static void print_bytes(const char *label, int64_t bytes) {
     printf("%-36s %s\n", label, cli_bytes(bytes, text));
 }
 
-void print_plan(const vox_plan *plan) {
+void print_plan(const vox_plan *plan, const layer_table *layers) {
+    layer_table_print(layers);
     print_shape("input (N,C,D,H,W)", plan->in);
     print_shape("output (N,C,D,H,W)", plan->out);
     printf("%-36s %" PRId64 " plane%s\n", "slab", plan->slab_planes,

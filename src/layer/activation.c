@@ -169,6 +169,7 @@ vox_status vox_network_activation(vox_network *network, vox_activation kind,
     if (!a)
         return vox_fail(err, local.status, "%s", local.message);
     a->kind = kind;
+    a->base.kind = kinds[kind].name;
     for (int i = 0; i < PARAMETERS; i++)
         a->parameter[i] = values[i];
     return vox_network_append(network, &a->base, 1, NULL, err);
@@ -188,6 +189,7 @@ vox_status vox_network_prelu(vox_network *network, int64_t channels, const float
         return vox_fail(err, local.status, "%s", local.message);
     }
     a->channels = channels > 1 ? channels : 0;
+    a->base.parameters = channels;
     for (int64_t c = 0; c < channels; c++)
         a->slope[c] = slope[c];
     return vox_network_append(network, &a->base, 1, NULL, err);

@@ -49,6 +49,19 @@ static void adaptive_place(const vox_layer *l, const int64_t in[4], int i, doubl
     *origin = (*stride - 1) / 2;
 }
 
+static vox_taps adaptive_taps(const vox_layer *l, const int64_t in[4], int i, int64_t o) {
+    int64_t first, end;
+    window_of(in[1 + i], ((const adaptive_layer *)l)->size[i], o, &first, &end);
+    return (vox_taps){.first = first, .step = 1, .count = end - first};
+}
+
+static bool adaptive_repeats(const vox_layer *l, const int64_t in[4], int i, int64_t *outputs,
+                             int64_t *inputs) {
+    *outputs = ((const adaptive_layer *)l)->size[i];
+    *inputs = in[1 + i];
+    return *outputs > 1;
+}
+
 /* Inputs [from[i], to[i]) along each axis, of channel c. */
 static double mean(const vox_rows *rows, const vox_planes *x, int64_t c, const vox_box *box) {
     double lane[VOX_LANES] = {0};
@@ -107,7 +120,9 @@ static void adaptive_free(vox_layer *l) {
 #define ADAPTIVE_CLASS(text)                                                                       \
     {                                                                                              \
         .name = text, .shape = adaptive_shape, .reach = adaptive_reach, .place = adaptive_place,   \
-        .window = adaptive_window, .free = adaptive_free,                                          \
+        .taps = adaptive_taps, .repeats = adaptive_repeats,                                        \
+        .waits = "its window is the whole volume", .window = adaptive_window,                      \
+        .free = adaptive_free,                                                                     \
     }
 static const vox_layer_class average_class = ADAPTIVE_CLASS("adaptiveavgpool3d"),
                              max_class = ADAPTIVE_CLASS("adaptivemaxpool3d");

@@ -80,6 +80,7 @@ vox_status vox_network_batchnorm3d(vox_network *network, int64_t channels,
         return VOX_ERR_RESOURCE;
     b->base.class = &batchnorm_class;
     b->base.macs_per_output = 1;
+    b->base.parameters = (weight ? channels : 0) + (bias ? channels : 0);
     b->kernel = kernel;
     b->channels = channels;
     b->alpha = vox_alloc(channels, sizeof(float), "batchnorm3d", err);

@@ -416,6 +416,7 @@ vox_status vox_network_conv3d(vox_network *network, const vox_conv3d *conv, cons
     int64_t count = conv->out_channels * tap_count(conv);
     l->base.by_channel = conv->groups > 1;
     l->base.macs_per_output = tap_count(conv);
+    l->base.parameters = count + (bias ? conv->out_channels : 0);
     l->weight = vox_alloc(count, sizeof(float), "conv3d weight", err);
     l->bias = vox_alloc(conv->out_channels, sizeof(float), "conv3d bias", err);
     if (!l->weight || !l->bias) {

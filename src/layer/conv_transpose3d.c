@@ -110,6 +110,30 @@ static void transpose_place(const vox_layer *l, const int64_t in[4], int i, doub
               (double)c->stride[i];
 }
 
+/* The first tap that o meets, if any, then every so many. */
+static vox_taps transpose_taps(const vox_layer *l, const int64_t in[4], int i, int64_t o) {
+    const vox_conv_transpose3d *c = &((const transpose_layer *)l)->conv;
+    const int64_t position = o + c->padding_before[i], step = vox_transpose_tap_step(c, i);
+    (void)in;
+    for (int64_t k = 0; k < vox_min(step, c->kernel_size[i]); k++) {
+        if ((position - c->dilation[i] * k) % c->stride[i])
+            continue;
+        const int64_t count = (c->kernel_size[i] - 1 - k) / step + 1, last = k + (count - 1) * step;
+        return (vox_taps){.first = (position - c->dilation[i] * last) / c->stride[i],
+                          .step = c->dilation[i] / vox_transpose_divisor(c, i),
+                          .count = count};
+    }
+    return (vox_taps){.count = 0};
+}
+
+static bool transpose_repeats(const vox_layer *l, const int64_t in[4], int i, int64_t *outputs,
+                              int64_t *inputs) {
+    (void)in;
+    *outputs = ((const transpose_layer *)l)->conv.stride[i];
+    *inputs = 1;
+    return true;
+}
+
 /* ---- Construction ---- */
 
 static void transpose_free(vox_layer *l) {
@@ -124,6 +148,8 @@ static const vox_layer_class transpose_class = {
     .shape = transpose_shape,
     .reach = transpose_reach,
     .place = transpose_place,
+    .taps = transpose_taps,
+    .repeats = transpose_repeats,
     .prepare = vox_transpose_prepare,
     .weight_bytes = vox_transpose_weight_bytes,
     .window = vox_transpose_window,
@@ -203,6 +229,7 @@ vox_status vox_network_conv_transpose3d(vox_network *network, const vox_conv_tra
     l->conv = *conv;
     l->base.macs_per_output = vox_ceil_div(count / conv->out_channels, /* on average */
                                            conv->stride[0] * conv->stride[1] * conv->stride[2]);
+    l->base.parameters = count + (bias ? conv->out_channels : 0);
     l->weight = vox_alloc(count, sizeof(float), "convtranspose3d weight", err);
     l->bias = vox_alloc(conv->out_channels, sizeof(float), "convtranspose3d bias", err);
     if (!l->weight || !l->bias) {

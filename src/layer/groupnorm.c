@@ -43,6 +43,12 @@ static void norm_reach(const vox_layer *l, int64_t depth, int64_t o, int64_t *fi
     *end = depth;
 }
 
+static bool norm_repeats(const vox_layer *l, const int64_t in[4], int i, int64_t *outputs,
+                         int64_t *inputs) {
+    (void)l, (void)in, (void)i, (void)outputs, (void)inputs;
+    return false;
+}
+
 /* ---- Statistics ---- */
 
 typedef struct statistics {
@@ -185,6 +191,8 @@ static const vox_layer_class norm_class = {
     .name = "groupnorm",
     .shape = norm_shape,
     .reach = norm_reach,
+    .repeats = norm_repeats,
+    .waits = "mean and variance are those of the whole volume",
     .prepare = norm_prepare,
     .weight_bytes = norm_weight_bytes,
     .window = norm_window,
@@ -207,6 +215,8 @@ vox_status vox_network_group_norm(vox_network *network, int64_t groups, int64_t 
     if (!n)
         return VOX_ERR_RESOURCE;
     n->base.class = &norm_class;
+    n->base.kind = groups == channels ? "instancenorm3d" : "groupnorm";
+    n->base.parameters = (weight ? channels : 0) + (bias ? channels : 0);
     n->base.macs_per_output = 3; /* to the mean, to the variance, and the result */
     n->base.by_channel = true;
     n->groups = groups;

@@ -73,6 +73,11 @@ typedef struct vox_operand {
     int64_t channel_stride, column_step; /* floats */
 } vox_operand;
 
+/* Inputs first, first + step, ... along an axis. */
+typedef struct vox_taps {
+    int64_t first, step, count;
+} vox_taps;
+
 typedef struct vox_layer vox_layer;
 
 typedef struct vox_layer_class {
@@ -88,6 +93,14 @@ typedef struct vox_layer_class {
     /* Window layers: output voxel o is centred on index o * *stride + *origin of the input, along
      * axis i. NULL: as axis[i] says. */
     void (*place)(const vox_layer *l, const int64_t in[4], int i, double *stride, double *origin);
+    /* Window layers that look at other voxels than axis[i] says (NULL: at those), for receptive
+     * fields. taps: the inputs along axis i that output o is made from, which may lie outside.
+     * repeats: *outputs further they lie *inputs further; false where an output is made from all
+     * inputs, which `waits` gives the reason of, and then nobody calls taps. */
+    vox_taps (*taps)(const vox_layer *l, const int64_t in[4], int i, int64_t o);
+    bool (*repeats)(const vox_layer *l, const int64_t in[4], int i, int64_t *outputs,
+                    int64_t *inputs);
+    const char *waits;
     /* Window layers. prepare (NULL: nothing): whatever a run with `threads` threads needs besides
      * the planes (packed weights, scratch), as an opaque block that free() releases. weight_bytes
      * (NULL: none), for the plan: the layer's own weights and that block. */
@@ -119,6 +132,9 @@ typedef struct vox_layer_class {
 /* The common head of every layer. */
 struct vox_layer {
     const vox_layer_class *class;
+    const char *kind; /* where the class serves several; NULL: the class's name */
+    char *name;       /* that a model gives it, or NULL */
+    int64_t parameters;
     int input_count, *input; /* numbers of values */
     float fill;              /* window layers: the value of padding without a source */
     bool needs_zero_planes;  /* planes without a source must be given as planes of `fill` and not as
@@ -152,6 +168,10 @@ typedef struct vox_value {
 /* The first layer that computes its result as a whole only, so that it cannot be cut into parts
  * along H and W; NULL where there is none. */
 const vox_layer *vox_network_uncut(const vox_network *n, const vox_value *values);
+/* Output voxel o is centred on index o * *stride + *origin of the window layer's input, along axis
+ * i of its result, which is `a`. */
+void vox_layer_place(const vox_layer *l, const int64_t in[4], const vox_axis *a, int i,
+                     double *stride, double *origin);
 /* All values, [count + 1]; freed with free(). NULL with an error where a layer does not fit. */
 vox_value *vox_network_values(const vox_network *n, const int64_t in[4], vox_error *err);
 

@@ -191,6 +191,7 @@ vox_status vox_network_linear(vox_network *network, int64_t in_features, int64_t
         return VOX_ERR_RESOURCE;
     n->base.class = &linear_class;
     n->base.macs_per_output = in_features;
+    n->base.parameters = count + (bias ? out_features : 0);
     n->in_features = in_features;
     n->out_features = out_features;
     n->weight = vox_alloc(count, sizeof(float), "linear weight", err);

@@ -10,6 +10,7 @@ vox_network *vox_network_new(vox_error *err) {
 
 static void free_layer(vox_layer *l) {
     free(l->input);
+    free(l->name);
     l->class->free(l);
 }
 
@@ -38,6 +39,18 @@ vox_status vox_network_select(vox_network *n, int value, vox_error *err) {
     if (!status)
         n->current = value;
     return status;
+}
+
+vox_status vox_network_name(vox_network *n, int value, const char *name, vox_error *err) {
+    if (value < 1 || value > n->count)
+        return vox_fail(err, VOX_ERR_USAGE, "network: value=%d: layers give values 1 to %d", value,
+                        n->count);
+    char *copy = vox_strdup(name, err);
+    if (!copy)
+        return VOX_ERR_RESOURCE;
+    free(n->layer[value - 1]->name);
+    n->layer[value - 1]->name = copy;
+    return VOX_OK;
 }
 
 vox_status vox_network_append(vox_network *n, vox_layer *l, int input_count, const int *input,
@@ -129,10 +142,10 @@ vox_status vox_network_shape(const vox_network *n, const int64_t in[4], int64_t 
 
 /* Output voxel o of a window layer is centred on index o*s - before + d*(k-1)/2 of its input,
  * unless the layer says otherwise. */
-static void place(const vox_layer *l, const vox_value *values, const vox_axis *a, int i,
-                  double *stride, double *origin) {
+void vox_layer_place(const vox_layer *l, const int64_t in[4], const vox_axis *a, int i,
+                     double *stride, double *origin) {
     if (l->class->place) {
-        l->class->place(l, values[l->input[0]].shape, i, stride, origin);
+        l->class->place(l, in, i, stride, origin);
         return;
     }
     *stride = (double)a->stride;
@@ -154,7 +167,7 @@ vox_status vox_network_geometry(const vox_network *n, const int64_t in[4], doubl
             double scale, shift;
             if (!l->class->window)
                 continue;
-            place(l, values, &values[v].axis[i], i, &scale, &shift);
+            vox_layer_place(l, values[l->input[0]].shape, &values[v].axis[i], i, &scale, &shift);
             stride[i] *= scale;
             origin[i] = origin[i] * scale + shift;
         }

@@ -51,6 +51,19 @@ static void shuffle_place(const vox_layer *l, const int64_t in[4], int i, double
     *origin = (*stride - 1) / 2;
 }
 
+static vox_taps shuffle_taps(const vox_layer *l, const int64_t in[4], int i, int64_t o) {
+    (void)in;
+    return (vox_taps){.first = o / ((const shuffle_layer *)l)->factor[i], .step = 1, .count = 1};
+}
+
+static bool shuffle_repeats(const vox_layer *l, const int64_t in[4], int i, int64_t *outputs,
+                            int64_t *inputs) {
+    (void)in;
+    *outputs = ((const shuffle_layer *)l)->factor[i];
+    *inputs = 1;
+    return true;
+}
+
 typedef struct work {
     const shuffle_layer *layer;
     const vox_window *window;
@@ -90,6 +103,8 @@ static const vox_layer_class shuffle_class = {
     .shape = shuffle_shape,
     .reach = shuffle_reach,
     .place = shuffle_place,
+    .taps = shuffle_taps,
+    .repeats = shuffle_repeats,
     .window = shuffle_window,
     .free = shuffle_free,
 };

@@ -138,6 +138,28 @@ static void resize_place(const vox_layer *l, const int64_t in[4], int i, double 
                                                   : 0;
 }
 
+/* Of a volume so large that its faces are far from where outputs are asked for: a whole scale up is
+ * the same everywhere, and other scales are taken as they are. */
+static bool resize_repeats(const vox_layer *l, const int64_t in[4], int i, int64_t *outputs,
+                           int64_t *inputs) {
+    const vox_resize *r = &((const resize_layer *)l)->resize;
+    const int64_t n = in[1 + i], out = out_extent(r, i, n);
+    const bool whole = out % n == 0 && r->coordinates != VOX_RESIZE_ALIGN_CORNERS;
+    *outputs = whole ? out / n : out;
+    *inputs = whole ? 1 : n;
+    return true;
+}
+
+static vox_taps resize_taps(const vox_layer *l, const int64_t in[4], int i, int64_t o) {
+    const vox_resize *r = &((const resize_layer *)l)->resize;
+    const int64_t n = in[1 + i];
+    int64_t outputs, inputs;
+    resize_repeats(l, in, i, &outputs, &inputs);
+    const int64_t turns = n / inputs / 2; /* to the middle */
+    const source s = source_of(r, i, n, o + turns * outputs);
+    return (vox_taps){.first = s.at[0] - turns * inputs, .step = 1, .count = s.at[1] - s.at[0] + 1};
+}
+
 /* ---- Tables ---- */
 
 typedef struct tables {
@@ -263,6 +285,8 @@ static const vox_layer_class resize_class = {
     .shape = resize_shape,
     .reach = resize_reach,
     .place = resize_place,
+    .taps = resize_taps,
+    .repeats = resize_repeats,
     .prepare = resize_prepare,
     .weight_bytes = resize_weight_bytes,
     .window = resize_window,

@@ -476,6 +476,7 @@ static vox_status add_layer(const graph *g, int i, int inputs, const int64_t in[
     const json_t *layer = json_array_get(g->model->layers, (size_t)i);
     vox_error local = {0};
     int64_t shape[4], out[4];
+    const int before = vox_network_layer_count(n);
     vox_status status = vox_network_select(n, g->input[0], &local);
     if (!status)
         status = vox_network_shape(n, in, shape, &local);
@@ -489,6 +490,8 @@ static vox_status add_layer(const graph *g, int i, int inputs, const int64_t in[
                        .err = &local};
     if (!status)
         status = find_kind(json_string_value(json_object_get(layer, "class_name")))->add(&c);
+    if (!status)
+        status = vox_model_name_layers(n, before, c.name, &local);
     if (!status)
         status = vox_network_shape(n, in, out, &local);
     g->value[i] = vox_network_value(n);

@@ -175,6 +175,13 @@ vox_network *vox_model_network(const vox_model *m, const int64_t in[4], vox_erro
     return n;
 }
 
+vox_status vox_model_name_layers(vox_network *n, int from, const char *name, vox_error *err) {
+    vox_status status = VOX_OK;
+    for (int i = from; i < vox_network_layer_count(n) && !status; i++)
+        status = vox_network_name(n, i + 1, name, err);
+    return status;
+}
+
 /* Whether a relative path stays below where it starts: no root, no "..". */
 static bool stays_inside(const char *name) {
     for (const char *part = name; *part; part += strspn(part, "/")) {

@@ -34,6 +34,9 @@ vox_status vox_model_read_file(const char *path, unsigned char **data, int64_t *
  * VOX_ERR_WEIGHTS where the name leads out of the model's folder. */
 char *vox_model_sibling(const vox_model *m, const char *name, vox_error *err);
 
+/* Gives a name to all layers of the network from layer `from` on. Errors: VOX_ERR_RESOURCE. */
+vox_status vox_model_name_layers(vox_network *n, int from, const char *name, vox_error *err);
+
 /* The readers. */
 extern const vox_model_format vox_model_text, vox_model_tfjs, vox_model_onnx;
 

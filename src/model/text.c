@@ -184,6 +184,16 @@ static vox_status say_where(const vox_text_context *c, const vox_error *local, v
                     local->message);
 }
 
+static vox_status add_line(vox_text_context *c) {
+    const vox_text_line *l = c->line;
+    const int before = vox_network_layer_count(c->network);
+    vox_status status = l->kind->add(c);
+    /* Words that must be there are names of values. */
+    if (!status && l->kind->least == 0 && l->word_count > 0 && !strchr(l->word[0], '='))
+        status = vox_model_name_layers(c->network, before, l->word[0], c->err);
+    return status;
+}
+
 static vox_status text_build(const vox_model *m, const int64_t in[4], vox_network *n,
                              vox_error *err) {
     const vox_text_network *t = m->content;
@@ -200,7 +210,7 @@ static vox_status text_build(const vox_model *m, const int64_t in[4], vox_networ
         if (c.flat && !c.line->kind->takes_vector)
             vox_fail(&local, VOX_ERR_WEIGHTS, "%s:%d: %s: takes a volume, and no flattened value",
                      m->path, c.line->number, c.line->kind->name);
-        else if (!c.line->kind->add(&c))
+        else if (!add_line(&c))
             vox_network_shape(n, in, c.shape, &local);
     }
     free(c.saved);

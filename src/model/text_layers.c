@@ -270,7 +270,7 @@ static vox_status add_activation(vox_text_context *c) {
     return vox_network_activation(c->network, k->activation, parameter, c->err);
 }
 
-/* torch's default eps, and NAME.weight and NAME.bias where `affine`. */
+/* torch's default eps, and NAME.weight and NAME.bias, at first 1 and 0, where `affine`. */
 static vox_status add_norm(vox_text_context *c, int64_t groups, bool affine) {
     const int64_t channels = c->shape[0];
     vox_tensor *weight = NULL, *bias = NULL;
@@ -278,9 +278,15 @@ static vox_status add_norm(vox_text_context *c, int64_t groups, bool affine) {
     vox_status status = get_real(c, "eps", &eps);
     if (!status)
         status = get_bool(c, "affine", &affine);
-    if (!status && affine && c->content->weights) {
-        weight = get_tensor(c, "weight", 1, &channels);
-        bias = weight ? get_tensor(c, "bias", 1, &channels) : NULL;
+    if (!status && affine) {
+        const bool given = c->content->weights;
+        weight =
+            given ? get_tensor(c, "weight", 1, &channels) : vox_tensor_new(1, &channels, c->err);
+        for (int64_t i = 0; weight && i < channels && !given; i++)
+            weight->data[i] = 1;
+        if (weight)
+            bias =
+                given ? get_tensor(c, "bias", 1, &channels) : vox_tensor_new(1, &channels, c->err);
         status = bias ? VOX_OK : c->err->status;
     }
     if (!status)

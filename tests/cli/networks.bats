@@ -20,6 +20,7 @@ scan() {
     for network in "$top"/data/networks/*.txt; do
         echo "$network"
         scan "$network"
+        grep -q '^flatten' "$network" && continue
         run=("$VOXCONV" run "$network" in.nii --init --seed 3 --time channels -q -f)
         "${run[@]}" -j 1 --slab 1 -o want.nii
         "${run[@]}" -j 2 --slab 100 -o out.nii
@@ -36,6 +37,31 @@ scan() {
         count=$((count + 1))
     done
     [ "$count" -ge 8 ]
+}
+
+# The definitions' last layers: Linear(64, 10), Linear(128, 10), Linear(128, 2).
+@test "every classifier gives as many numbers as it has answers, the same ones in any way of running" {
+    for case in improved_cnn_classifier:10 video_analyzer:10 medical_image_analyzer:2; do
+        network=$top/data/networks/${case%:*}.txt
+        echo "$network"
+        scan "$network"
+        run=("$VOXCONV" run "$network" in.nii --init --time channels -q)
+        "${run[@]}" --seed 3 -j 1 --slab 1 >want
+        [ "$(wc -w <want)" -eq "${case#*:}" ]
+        [[ "$(cat want)" != *nan* ]]
+        "${run[@]}" --seed 3 -j 2 --slab 100 >out
+        cmp want out
+        "${run[@]}" --seed 4 >out
+        run cmp -s want out
+        [ "$status" -eq 1 ]
+    done
+}
+
+@test "the video network says what it was made for" {
+    scan "$top/data/networks/video_analyzer.txt"
+    vox run "$top/data/networks/video_analyzer.txt" in.nii --init --time channels
+    [ "$status" -eq 0 ]
+    [[ "$output" = *"made for 16 x 112 x 112 voxels (D,H,W), the input has 12 x 11 x 13"* ]]
 }
 
 # From the definitions: same padding keeps the size; "valid" with kernel k and stride s gives (n - k) / s + 1.

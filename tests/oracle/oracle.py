@@ -6,7 +6,8 @@ promise 1; a tenth as many chains with batch normalisation, activations and pool
 volume, linear layers, adaptive pooling, transposed convolution and resizing alone. Initial weights: bit for
 bit torch's. Files of torch.save: their tensors bit for bit. Commands: the same through files and the command
 line. Blended patches: MONAI's sliding window. Augmented files: numpy's flip and rot90, torch's draws, nibabel's
-affines. Networks: random text networks with their state_dict, or torch's initial weights, and published models.
+affines. Networks: random text networks with their state_dict, or torch's initial weights, data/networks beside torch's
+modules, and published models.
 Identity: an identity kernel over every NIfTI file that can be found. The seed is printed; the same seed gives the
 same cases. The last line is
 "N passed, N failed".
@@ -37,6 +38,7 @@ import named
 import networks
 import resample
 import saved
+import shipped
 from layers import Activation, AnyActivation, BatchNorm, Case, Conv, Pool
 
 
@@ -176,6 +178,7 @@ def main():
                 tally, build, scratch, rng, max(count // 10, 1))),
             ("initial networks", lambda rng: networks.run_initial(
                 tally, build, scratch, rng, max(count // 20, 1))),
+            ("data/networks", lambda rng: shipped.run(tally, build, scratch, rng)),
             ("brainchop's models", lambda rng: networks.run_brainchop(tally, build, scratch)),
             ("identity over NIfTI files", lambda rng: identity.run(tally, build, scratch)),
         ]

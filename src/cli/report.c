@@ -113,7 +113,7 @@ static void print_string(const char *name, const char *value) {
 
 static void print_tensor(const vox_volume_info *info) {
     static const int dim[] = {6, 5, 3, 2, 1}; /* of N, C, D, H, W */
-    cli_print_text(info->path);
+    cli_print_text(info->path, stdout);
     printf(": .npy%s%s\n", info->gzip ? ", gzip" : "", info->swapped ? ", other byte order" : "");
     printf("  %-16s", "shape");
     for (int i = 5 - info->tensor_axes; i < 5; i++)

@@ -463,6 +463,34 @@ typedef struct vox_statistics {
 } vox_statistics;
 vox_status vox_input_statistics(vox_input *in, int i, vox_statistics *s, vox_error *err);
 
+/* ---- What goes into a network ------------------------------------------------------------------
+ */
+
+/* What becomes of a frame's values before a network sees them, each channel for itself. Statistics
+ * are those of the values that the network would see, in double precision, without the values that
+ * are not finite; NaN stays NaN. A channel of one value becomes 0. */
+typedef enum vox_intensity {
+    VOX_INTENSITY_UNSET = 0,  /* none; a model card may say another */
+    VOX_INTENSITY_NONE,       /* as they are */
+    VOX_INTENSITY_MINMAX,     /* (x - min)/(max - min) */
+    VOX_INTENSITY_PERCENTILE, /* clipped to two percentiles (numpy.percentile's linear ones), and
+                                 these to 0 and 1 */
+    VOX_INTENSITY_ZSCORE,     /* (x - mean)/std, of the population; MONAI's NormalizeIntensity with
+                                 channel_wise */
+    VOX_INTENSITY_WINDOW,     /* clipped to level - width/2 and level + width/2, and these to 0 and
+                                 1 */
+} vox_intensity;
+
+typedef struct vox_prepare {
+    vox_intensity intensity;
+    double parameter[2]; /* percentiles, or level and width */
+    bool nonzero;        /* VOX_INTENSITY_ZSCORE: of the values other than 0; these stay 0 */
+} vox_prepare;
+
+/* "none", "minmax", "percentile:LO,HI", "zscore", "zscore:nonzero" or "window:LEVEL,WIDTH". Errors:
+ * VOX_ERR_USAGE with the reason alone. */
+vox_status vox_prepare_intensity(vox_prepare *p, const char *text, vox_error *err);
+
 /* ---- Filtering ---------------------------------------------------------------------------------
  */
 
@@ -498,6 +526,7 @@ typedef struct vox_filter_options {
     double sigma_scale;  /* VOX_BLEND_GAUSSIAN: sigma as a share of the patch; default 0.125 */
     vox_time time;       /* as in vox_input_layout */
     int64_t in_channels; /* as in vox_input_layout */
+    vox_prepare prepare; /* what goes in; default: the volume as it is */
     int datatype;    /* NIfTI datatype code of the output, or VOX_DATATYPE_INPUT; default float32 */
     int compression; /* 0 to 9; -1: default */
     bool split;      /* a file per output channel */
@@ -532,6 +561,8 @@ typedef struct vox_plan {
     int64_t slab_planes;
     int64_t patch[3];              /* D, H, W of a patch of the output */
     int64_t patch_count;           /* of a frame; 1: none */
+    int input_passes;              /* over the values of a frame: 1, more where their statistics are
+                                      asked for */
     int64_t input_voxels_read;     /* of all frames and channels, overlaps each time */
     int64_t multiply_adds;         /* of all layers, padding and overlaps included */
     int64_t overlap_multiply_adds; /* those of them that patches do again */

@@ -120,6 +120,7 @@ static void fill_filter_options(vox_filter_options *f, const execution_options *
     }
     f->time = (vox_time)o->time;
     f->in_channels = layout_channels;
+    f->prepare = o->prepare;
     f->datatype = o->datatype;
     f->compression = (int)o->compression;
     f->split = o->split;

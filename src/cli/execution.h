@@ -30,6 +30,7 @@ typedef struct execution_options {
     int progress;
     const vox_labels *label_names; /* of the labels 0 to label_count - 1 of the output, which are */
     int64_t label_count;           /* counted and shown at the end; or 0 */
+    vox_prepare prepare;           /* what goes into the network */
 } execution_options;
 
 option_set set_datatype, set_overlap, set_blend;

@@ -20,6 +20,8 @@ void print_plan(const vox_plan *plan, const layer_table *layers) {
     layer_table_print(layers);
     print_shape("input (N,C,D,H,W)", plan->in);
     print_shape("output (N,C,D,H,W)", plan->out);
+    if (plan->input_passes > 1)
+        printf("%-36s %d\n", "passes over the input", plan->input_passes);
     printf("%-36s %" PRId64 " plane%s\n", "slab", plan->slab_planes,
            plan->slab_planes == 1 ? "" : "s");
     if (plan->patch_count > 1) {

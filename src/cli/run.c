@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/execution.h"
 #include "cli/model_inputs.h"
+#include "cli/prepare.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -42,6 +43,7 @@ static const option_row run_rows[] = {
         set_model_input, inputs),
     ROW(0, "output-name", "NAME", MODEL, "which output of an ONNX model (default: the first)",
         set_text, output_name),
+    PREPARE_ROWS(run_options),
     ROW(0, "softmax", NULL, RESULT, "softmax over the channels", set_flag, softmax),
     ROW(0, "argmax", NULL, RESULT, "the number of the largest channel: labels, as uint8 or uint16",
         set_flag, argmax),

@@ -4,6 +4,7 @@
 #include "engine/label_count.h"
 #include "engine/memory.h"
 #include "engine/pipeline.h"
+#include "engine/prepare.h"
 #include "kernel/kernel.h"
 #include "layer/layer.h"
 #include "volume/volume.h"
@@ -24,6 +25,7 @@ void vox_filter_defaults(vox_filter_options *o) {
 /* One run, as far as header, network and options settle it. */
 typedef struct job {
     const vox_network *network;
+    vox_prepare prepare;
     vox_layout layout;
     int64_t in[4], out[4];
     int threads;
@@ -110,14 +112,19 @@ static vox_pipeline *largest_pipeline(const job *j, int64_t slab, vox_error *err
     return largest;
 }
 
+/* Whether the reader's planes are asked for in parts, or more than once. */
+static bool any_order(const job *j) {
+    return j->output.patches || vox_preparation_rereads(&j->prepare);
+}
+
 /* The plan's parts in front of and behind the layers. */
 static vox_status add_ends(job *j, const vox_input *in, vox_error *err) {
     vox_plan *plan = &j->plan;
     int64_t reader, writer;
     plan->part_count = 0;
     plan->total_bytes = 0;
-    vox_status status = vox_reader_memory(in, &j->layout, plan->slab_planes, j->output.patches,
-                                          &reader, &plan->input_spool_bytes, err);
+    vox_status status = vox_reader_memory(in, &j->layout, plan->slab_planes, any_order(j), &reader,
+                                          &plan->input_spool_bytes, err);
     if (!status && j->output.path)
         status = vox_writer_memory(in, &j->output, &writer, &plan->output_spool_bytes, err);
     else if (!status &&
@@ -128,6 +135,8 @@ static vox_status add_ends(job *j, const vox_input *in, vox_error *err) {
     add_part(plan, "program and threads",
              VOX_PROCESS_BYTES + (int64_t)j->threads * VOX_THREAD_BYTES);
     add_part(plan, "reader", reader);
+    if (vox_intensity_changes(&j->prepare))
+        add_part(plan, "intensities", vox_preparation_memory(&j->prepare, &j->layout));
     add_part(plan, j->output.path ? "writer" : "values", writer);
     if (j->labels > 0)
         add_part(plan, "label counts",
@@ -355,13 +364,14 @@ static vox_status make_job(job *j, const vox_input *in, const vox_network *netwo
     if (o->label_voxels && (o->labels < 1 || o->labels > MOST_LABELS))
         return vox_fail(err, VOX_ERR_USAGE, "labels=%lld: must be 1 to %d", (long long)o->labels,
                         MOST_LABELS);
-    if (check_patches(o, err))
+    if (check_patches(o, err) || vox_intensity_check(&o->prepare, err))
         return VOX_ERR_USAGE;
     vox_status status = vox_input_layout(in, o->in_channels, o->time, &j->layout, err);
     if (status)
         return status;
     j->network = network;
     j->labels = o->label_voxels ? o->labels : 0;
+    j->prepare = o->prepare;
     j->threads = vox_thread_count(o->threads);
     j->in[0] = j->layout.channels;
     memcpy(j->in + 1, j->layout.size, sizeof j->layout.size);
@@ -385,6 +395,7 @@ static vox_status make_job(job *j, const vox_input *in, const vox_network *netwo
         .threads = j->threads,
     };
     vox_plan *plan = &j->plan;
+    plan->input_passes = 1 + vox_intensity_passes(&j->prepare);
     plan->in[0] = plan->out[0] = j->layout.batch;
     memcpy(plan->in + 1, j->in, sizeof j->in);
     memcpy(plan->out + 1, out, sizeof j->out);
@@ -436,6 +447,7 @@ static vox_status write_planes(void *user, int64_t d, int64_t count, const vox_p
 typedef struct run {
     const vox_filter_options *options;
     vox_reader *reader;
+    vox_preparation *preparation;
     destination to;
     vox_progress progress;
 } run;
@@ -455,7 +467,7 @@ static vox_status stream(const job *j, vox_pipeline *pipeline, run *r, vox_error
         const vox_planes *to =
             pipeline ? vox_pipeline_input(pipeline) : vox_blender_input(j->blender);
         vox_status status =
-            vox_reader_planes(r->reader, r->to.frame, d, count, to, j->threads, err);
+            vox_preparation_planes(r->preparation, r->reader, r->to.frame, d, count, to, err);
         if (!status)
             status = pipeline ? vox_pipeline_push(pipeline, count, NULL, err)
                               : vox_blender_push(j->blender, count, err);
@@ -508,6 +520,13 @@ static vox_status stream_patches(const job *j, run *r, vox_error *err) {
     return VOX_OK;
 }
 
+static vox_status stream_frame(const job *j, vox_pipeline *whole, run *r, vox_error *err) {
+    const vox_status status = vox_preparation_begin(r->preparation, r->reader, r->to.frame, err);
+    if (status)
+        return status;
+    return whole || j->blender ? stream(j, whole, r, err) : stream_patches(j, r, err);
+}
+
 static void count_values(const vox_tensor *values, int64_t *nan_count, int64_t *inf_count) {
     for (int64_t i = 0; i < values->count; i++) {
         *nan_count += isnan(values->data[i]) != 0;
@@ -558,8 +577,9 @@ static vox_status filter(vox_input *in, const vox_network *network, const char *
         if (!whole || vox_pipeline_start(whole, write_planes, &r.to, &local))
             goto out;
     }
-    r.reader = vox_reader_new(in, &j.layout, j.plan.slab_planes, j.output.patches, &local);
-    if (!r.reader)
+    r.reader = vox_reader_new(in, &j.layout, j.plan.slab_planes, any_order(&j), &local);
+    r.preparation = r.reader ? vox_preparation_new(&j.prepare, &j.layout, j.threads, &local) : NULL;
+    if (!r.preparation)
         goto out;
     if (output)
         r.to.writer = vox_writer_new(in, &j.output, &local);
@@ -570,8 +590,7 @@ static vox_status filter(vox_input *in, const vox_network *network, const char *
     if (local.status)
         goto out;
     for (; r.to.frame < j.layout.batch && !status; r.to.frame++) {
-        status =
-            whole || j.blender ? stream(&j, whole, &r, &local) : stream_patches(&j, &r, &local);
+        status = stream_frame(&j, whole, &r, &local);
         if (r.to.labels)
             vox_label_count_take(r.to.labels, o->label_voxels + r.to.frame * o->labels);
     }
@@ -595,6 +614,7 @@ out:
     vox_tensor_free(r.to.values);
     vox_label_count_free(r.to.labels);
     vox_writer_free(r.to.writer);
+    vox_preparation_free(r.preparation);
     vox_reader_free(r.reader);
     vox_pipeline_free(whole);
     vox_blender_free(j.blender);

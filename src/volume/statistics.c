@@ -1,5 +1,6 @@
 /* statistics.c - count, range, mean and spread of a file's values in one pass, in double precision.
  */
+#include "base/moments.h"
 #include "volume/input.h"
 
 #include <math.h>
@@ -7,24 +8,8 @@
 
 enum { BLOCK = 4096 };
 
-/* Joins the moments of a block to those so far (Chan, Golub and LeVeque, "Updating formulae and a
- * pairwise algorithm for computing sample variances", 1979): no cancellation, whatever the mean. */
-typedef struct moments {
-    int64_t n;
-    double mean, squares; /* squares: sum of (x - mean)^2 */
-} moments;
-
-static void join(moments *all, const moments *block) {
-    if (block->n == 0)
-        return;
-    const double n = (double)all->n + (double)block->n, delta = block->mean - all->mean;
-    all->mean += delta * ((double)block->n / n);
-    all->squares += block->squares + delta * delta * ((double)all->n * ((double)block->n / n));
-    all->n += block->n;
-}
-
-static void take_block(const double *x, int64_t n, vox_statistics *s, moments *all) {
-    moments block = {0};
+static void take_block(const double *x, int64_t n, vox_statistics *s, vox_moments *all) {
+    vox_moments block = {0};
     double sum = 0;
     for (int64_t i = 0; i < n; i++) {
         if (!isfinite(x[i])) {
@@ -42,7 +27,7 @@ static void take_block(const double *x, int64_t n, vox_statistics *s, moments *a
         if (isfinite(x[i]))
             sum += (x[i] - block.mean) * (x[i] - block.mean);
     block.squares = sum;
-    join(all, &block);
+    vox_moments_join(all, &block);
 }
 
 vox_status vox_input_statistics(vox_input *in, int i, vox_statistics *s, vox_error *err) {
@@ -50,7 +35,7 @@ vox_status vox_input_statistics(vox_input *in, int i, vox_statistics *s, vox_err
     const vox_header *h = &f->header;
     const int64_t voxels = h->data_bytes / h->type->bytes;
     int64_t trailing;
-    moments all = {0};
+    vox_moments all = {0};
     *s = (vox_statistics){.min = INFINITY, .max = -INFINITY};
     vox_status status = vox_file_begin(f, err);
     if (status)

@@ -6,8 +6,8 @@ promise 1; a tenth as many chains with batch normalisation, activations and pool
 volume, linear layers, adaptive pooling, transposed convolution and resizing alone. Initial weights: bit for
 bit torch's. Files of torch.save: their tensors bit for bit. Commands: the same through files and the command
 line. Blended patches: MONAI's sliding window. Augmented files: numpy's flip and rot90, torch's draws, nibabel's
-affines. Networks: random text networks with their state_dict, or torch's initial weights, data/networks beside torch's
-modules, and published models.
+affines. What goes into a network: numpy's statistics. Networks: random text networks with their state_dict, or torch's
+initial weights, data/networks beside torch's modules, and published models.
 Identity: an identity kernel over every NIfTI file that can be found. The seed is printed; the same seed gives the
 same cases. The last line is
 "N passed, N failed".
@@ -36,6 +36,7 @@ import driver
 import identity
 import named
 import networks
+import prepare
 import resample
 import saved
 import shipped
@@ -179,6 +180,8 @@ def main():
             ("initial networks", lambda rng: networks.run_initial(
                 tally, build, scratch, rng, max(count // 20, 1))),
             ("data/networks", lambda rng: shipped.run(tally, build, scratch, rng)),
+            ("what goes into a network against numpy and nibabel", lambda rng: prepare.run(
+                tally, build, scratch, rng, max(count // 20, 1))),
             ("brainchop's models", lambda rng: networks.run_brainchop(tally, build, scratch)),
             ("identity over NIfTI files", lambda rng: identity.run(tally, build, scratch)),
         ]

@@ -485,11 +485,26 @@ typedef struct vox_prepare {
     vox_intensity intensity;
     double parameter[2]; /* percentiles, or level and width */
     bool nonzero;        /* VOX_INTENSITY_ZSCORE: of the values other than 0; these stay 0 */
+
+    /* The grid that the network sees, as nibabel.processing.conform makes it with order=1: turned
+     * to the orientation, then resampled about the voxel in the middle, linearly, 0 where the input
+     * has nothing. The intensities are those of this grid. Its output comes back onto the input's
+     * grid: linearly, labels by the nearest voxel. */
+    char orientation[4];  /* "RAS", ...: where W, H and D grow towards; "": as they do */
+    double spacing_mm[3]; /* D, H, W; 0: the input's */
+    int64_t shape[3];     /* D, H, W; 0: as many voxels as hold all of the input's */
+    bool labels;          /* what comes out are labels */
 } vox_prepare;
 
 /* "none", "minmax", "percentile:LO,HI", "zscore", "zscore:nonzero" or "window:LEVEL,WIDTH". Errors:
  * VOX_ERR_USAGE with the reason alone. */
 vox_status vox_prepare_intensity(vox_prepare *p, const char *text, vox_error *err);
+/* "RAS", "LIA", ...: one letter of each of R/L, A/P and S/I. Errors: as above. */
+vox_status vox_prepare_orientation(vox_prepare *p, const char *text, vox_error *err);
+/* D, H and W of the grid that a network sees. Errors: VOX_ERR_USAGE, VOX_ERR_INPUT where the
+ * affine does not say how the volume lies. */
+vox_status vox_prepare_size(const vox_input *in, const vox_prepare *p, int64_t size[3],
+                            vox_error *err);
 
 /* ---- Filtering ---------------------------------------------------------------------------------
  */
@@ -558,6 +573,7 @@ enum { VOX_PLAN_PARTS = 48 };
 /* What a run would do and hold, known from header, network and options alone. */
 typedef struct vox_plan {
     int64_t in[5], out[5]; /* N, C, D, H, W */
+    int64_t grid[3];       /* D, H, W that the network sees */
     int64_t slab_planes;
     int64_t patch[3];              /* D, H, W of a patch of the output */
     int64_t patch_count;           /* of a frame; 1: none */

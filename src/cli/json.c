@@ -123,6 +123,7 @@ vox_status print_plan_json(const vox_plan *plan, const layer_table *layers, vox_
     put(&o, "layers", rows);
     put(&o, "parameters", json_integer(layers->parameters));
     put(&o, "input_shape", integers(plan->in, 5));
+    put(&o, "network_size", integers(plan->grid, 3));
     put(&o, "output_shape", integers(plan->out, 5));
     put(&o, "input_passes", json_integer(plan->input_passes));
     put(&o, "slab_planes", json_integer(plan->slab_planes));

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static void print_shape(const char *label, const int64_t s[5]) {
     printf("%-36s (%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ")\n", label, s[0],
@@ -19,6 +20,9 @@ static void print_bytes(const char *label, int64_t bytes) {
 void print_plan(const vox_plan *plan, const layer_table *layers) {
     layer_table_print(layers);
     print_shape("input (N,C,D,H,W)", plan->in);
+    if (memcmp(plan->grid, plan->in + 2, sizeof plan->grid) != 0)
+        printf("%-36s (%" PRId64 ",%" PRId64 ",%" PRId64 ")\n", "network's grid (D,H,W)",
+               plan->grid[0], plan->grid[1], plan->grid[2]);
     print_shape("output (N,C,D,H,W)", plan->out);
     if (plan->input_passes > 1)
         printf("%-36s %d\n", "passes over the input", plan->input_passes);

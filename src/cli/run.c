@@ -134,8 +134,10 @@ static vox_status run_model(const run_options *o, const char *path, const vox_mo
     vox_status status = vox_input_layout(in, channels, (vox_time)execution.time, &layout, err);
     if (status)
         return status;
-    const int64_t shape[4] = {channels ? channels : layout.channels, layout.size[0], layout.size[1],
-                              layout.size[2]};
+    int64_t shape[4] = {channels ? channels : layout.channels};
+    execution.prepare.labels = o->argmax;
+    if ((status = vox_prepare_size(in, &execution.prepare, shape + 1, err)))
+        return status;
     warn_of_size(path, model, shape);
     vox_network *network = vox_model_network(model, shape, err);
     if (!network)

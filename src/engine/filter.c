@@ -25,8 +25,8 @@ void vox_filter_defaults(vox_filter_options *o) {
 /* One run, as far as header, network and options settle it. */
 typedef struct job {
     const vox_network *network;
-    vox_prepare prepare;
     vox_layout layout;
+    vox_preparing prepare;
     int64_t in[4], out[4];
     int threads;
     vox_output output;
@@ -114,7 +114,7 @@ static vox_pipeline *largest_pipeline(const job *j, int64_t slab, vox_error *err
 
 /* Whether the reader's planes are asked for in parts, or more than once. */
 static bool any_order(const job *j) {
-    return j->output.patches || vox_preparation_rereads(&j->prepare);
+    return j->output.patches || vox_preparing_rereads(&j->prepare);
 }
 
 /* The plan's parts in front of and behind the layers. */
@@ -135,8 +135,8 @@ static vox_status add_ends(job *j, const vox_input *in, vox_error *err) {
     add_part(plan, "program and threads",
              VOX_PROCESS_BYTES + (int64_t)j->threads * VOX_THREAD_BYTES);
     add_part(plan, "reader", reader);
-    if (vox_intensity_changes(&j->prepare))
-        add_part(plan, "intensities", vox_preparation_memory(&j->prepare, &j->layout));
+    vox_preparing_memory(&j->prepare, add_part, plan, &plan->input_spool_bytes,
+                         &plan->output_spool_bytes);
     add_part(plan, j->output.path ? "writer" : "values", writer);
     if (j->labels > 0)
         add_part(plan, "label counts",
@@ -210,14 +210,15 @@ static vox_status check_cuttable(const job *j, const vox_filter_options *o, bool
         return err->status;
     const vox_layer *uncut = vox_network_uncut(j->network, values);
     free(values);
-    *cuttable = !uncut && j->output.path; /* values in memory are few */
-    if (!uncut || (o->patch_size[1] == 0 && o->patch_size[2] == 0) ||
+    const bool regrids = !j->prepare.grid.same;       /* takes whole planes */
+    *cuttable = !uncut && !regrids && j->output.path; /* values in memory are few */
+    if ((!uncut && !regrids) || (o->patch_size[1] == 0 && o->patch_size[2] == 0) ||
         (o->patch_size[1] >= j->in[2] && o->patch_size[2] >= j->in[3]))
         return VOX_OK;
     return vox_fail(err, VOX_ERR_USAGE,
                     "patch_size: %s is not computed in exact patches (blend average or gaussian "
                     "makes each patch a volume of its own)",
-                    uncut->class->name);
+                    uncut ? uncut->class->name : "a network on a grid of its own");
 }
 
 static vox_status refuse(const job *j, const vox_input *in, const vox_filter_options *o,
@@ -250,7 +251,10 @@ static vox_status choose_cuts(job *j, const vox_input *in, const vox_filter_opti
     int64_t smallest[2] = {patch[0], patch[1]};
     while (!fixed && cuttable && cut_patch(smallest)) {
     }
+    const bool spooled = j->prepare.spooled;
+    j->prepare.spooled = true;
     status = lay_out(j, in, smallest, 1, err);
+    j->prepare.spooled = spooled;
     j->plan.smallest_bytes = j->plan.total_bytes;
     for (;;) {
         int64_t shape[4] = {j->in[0], j->in[1], vox_min(j->in[2], patch[0]),
@@ -276,15 +280,34 @@ static vox_status choose_blended(job *j, const vox_input *in, const vox_filter_o
                                  vox_error *err) {
     const int64_t cap = o->max_memory ? o->max_memory : vox_memory_default_cap();
     const int64_t slab = o->slab_planes ? vox_min(o->slab_planes, j->in[1]) : 1;
+    const bool spooled = j->prepare.spooled;
+    j->prepare.spooled = true;
     vox_status status = lay_out_blended(j, in, o, slab, false, err);
+    j->prepare.spooled = spooled;
     j->plan.smallest_bytes = j->plan.total_bytes;
-    if (!status && cap > 0 && j->plan.total_bytes > cap)
-        return refuse(j, in, o, cap, err);
-    if (!status)
-        status = lay_out_blended(j, in, o, slab, true, err);
-    if (!status && cap > 0 && j->plan.total_bytes > cap)
-        status = lay_out_blended(j, in, o, slab, false, err);
-    return status;
+    for (int side_by_side = 1; side_by_side >= 0 && !status; side_by_side--) {
+        status = lay_out_blended(j, in, o, slab, side_by_side, err);
+        if (!status && (cap == 0 || j->plan.total_bytes <= cap))
+            return VOX_OK;
+    }
+    return status ? status : refuse(j, in, o, cap, err);
+}
+
+/* Volumes that wait between two grids do so in memory, or where that is too little on disk. */
+static vox_status choose(job *j, const vox_input *in, const vox_filter_options *o,
+                         const double stride[3], vox_error *err) {
+    vox_error local = {.status = VOX_OK};
+    for (int spooled = 0; spooled < 2; spooled++) {
+        local.status = VOX_OK;
+        j->prepare.spooled = spooled;
+        if (o->blend == VOX_BLEND_EXACT)
+            choose_cuts(j, in, o, stride, &local);
+        else
+            choose_blended(j, in, o, &local);
+        if (local.status != VOX_ERR_RESOURCE || j->prepare.grid.same)
+            break;
+    }
+    return local.status ? vox_fail(err, local.status, "%s", local.message) : VOX_OK;
 }
 
 /* a*b, added to *total; INT64_MAX where that is more. */
@@ -354,6 +377,22 @@ static vox_status check_patches(const vox_filter_options *o, vox_error *err) {
 
 /* As many as float32 can number, and so argmax. */
 enum { MOST_LABELS = 1 << 24 };
+/* Only what lies where the network's input does comes back onto the file's grid. */
+static vox_status check_way_back(const job *j, const vox_input *in, const double stride[3],
+                                 const double origin[3], vox_error *err) {
+    bool stays = true;
+    for (int a = 0; a < 3; a++)
+        stays = stays && j->out[1 + a] == j->in[1 + a] && stride[a] == 1 && origin[a] == 0;
+    if (stays)
+        return VOX_OK;
+    return vox_fail(err, VOX_ERR_UNSUPPORTED,
+                    "%s: the network makes (%lld,%lld,%lld) voxels of (%lld,%lld,%lld): with "
+                    "another orientation, spacing or shape only a network that keeps its grid is "
+                    "served, because its output comes back onto the input's",
+                    vox_input_info(in, 0)->path, (long long)j->out[1], (long long)j->out[2],
+                    (long long)j->out[3], (long long)j->in[1], (long long)j->in[2],
+                    (long long)j->in[3]);
+}
 
 static vox_status make_job(job *j, const vox_input *in, const vox_network *network,
                            const char *output, const vox_filter_options *o, vox_error *err) {
@@ -364,23 +403,29 @@ static vox_status make_job(job *j, const vox_input *in, const vox_network *netwo
     if (o->label_voxels && (o->labels < 1 || o->labels > MOST_LABELS))
         return vox_fail(err, VOX_ERR_USAGE, "labels=%lld: must be 1 to %d", (long long)o->labels,
                         MOST_LABELS);
-    if (check_patches(o, err) || vox_intensity_check(&o->prepare, err))
+    if (check_patches(o, err))
         return VOX_ERR_USAGE;
     vox_status status = vox_input_layout(in, o->in_channels, o->time, &j->layout, err);
+    j->network = network;
+    j->threads = vox_thread_count(o->threads);
+    if (!status)
+        status = vox_preparing_make(in, &o->prepare, &j->layout, j->threads, &j->prepare, err);
     if (status)
         return status;
-    j->network = network;
     j->labels = o->label_voxels ? o->labels : 0;
-    j->prepare = o->prepare;
-    j->threads = vox_thread_count(o->threads);
     j->in[0] = j->layout.channels;
-    memcpy(j->in + 1, j->layout.size, sizeof j->layout.size);
+    memcpy(j->in + 1, j->prepare.grid.size, sizeof j->prepare.grid.size);
     int64_t *out = j->out;
     double stride[3], origin[3];
     vox_error local = {0};
     if (vox_network_shape(network, j->in, out, &local) ||
         vox_network_geometry(network, j->in, stride, origin, &local))
         return vox_fail(err, local.status, "%s: %s", vox_input_info(in, 0)->path, local.message);
+    if (output && !j->prepare.grid.same) {
+        if ((status = check_way_back(j, in, stride, origin, err)))
+            return status;
+        j->prepare.out_channels = out[0];
+    }
     j->output = (vox_output){
         .path = output,
         .layout = j->layout,
@@ -394,13 +439,17 @@ static vox_status make_job(job *j, const vox_input *in, const vox_network *netwo
         .force = o->force,
         .threads = j->threads,
     };
+    if (j->prepare.out_channels)
+        memcpy(j->output.size, j->layout.size, sizeof j->layout.size);
     vox_plan *plan = &j->plan;
-    plan->input_passes = 1 + vox_intensity_passes(&j->prepare);
+    plan->input_passes = vox_preparing_passes(&j->prepare);
     plan->in[0] = plan->out[0] = j->layout.batch;
-    memcpy(plan->in + 1, j->in, sizeof j->in);
-    memcpy(plan->out + 1, out, sizeof j->out);
-    status = o->blend == VOX_BLEND_EXACT ? choose_cuts(j, in, o, stride, err)
-                                         : choose_blended(j, in, o, err);
+    plan->in[1] = j->in[0];
+    plan->out[1] = out[0];
+    memcpy(plan->grid, j->prepare.grid.size, sizeof plan->grid);
+    memcpy(plan->in + 2, j->layout.size, sizeof j->layout.size);
+    memcpy(plan->out + 2, j->prepare.out_channels ? j->output.size : out + 1, 3 * sizeof *out);
+    status = choose(j, in, o, stride, err);
     return status ? status : count_work(j, vox_input_info(in, 0)->path, err);
 }
 
@@ -419,6 +468,7 @@ vox_status vox_filter_plan(const vox_input *in, const vox_network *network, cons
 /* ---- The run ---- */
 
 typedef struct destination {
+    vox_preparation *preparation;
     vox_writer *writer;      /* or NULL: */
     vox_tensor *values;      /* N, C, D, H, W */
     vox_label_count *labels; /* or NULL */
@@ -443,11 +493,17 @@ static vox_status write_planes(void *user, int64_t d, int64_t count, const vox_p
     return VOX_OK;
 }
 
+/* The network's output, which may lie on a grid of its own. */
+static vox_status take_planes(void *user, int64_t d, int64_t count, const vox_planes *planes,
+                              vox_error *err) {
+    destination *to = user;
+    return vox_preparation_put(to->preparation, d, count, planes, write_planes, to, err);
+}
+
 /* A run under way. */
 typedef struct run {
     const vox_filter_options *options;
     vox_reader *reader;
-    vox_preparation *preparation;
     destination to;
     vox_progress progress;
 } run;
@@ -467,7 +523,7 @@ static vox_status stream(const job *j, vox_pipeline *pipeline, run *r, vox_error
         const vox_planes *to =
             pipeline ? vox_pipeline_input(pipeline) : vox_blender_input(j->blender);
         vox_status status =
-            vox_preparation_planes(r->preparation, r->reader, r->to.frame, d, count, to, err);
+            vox_preparation_planes(r->to.preparation, r->reader, r->to.frame, d, count, to, err);
         if (!status)
             status = pipeline ? vox_pipeline_push(pipeline, count, NULL, err)
                               : vox_blender_push(j->blender, count, err);
@@ -507,7 +563,7 @@ static vox_status stream_patches(const job *j, run *r, vox_error *err) {
         vox_box counted;
         vox_status status = own_part(j, p, &in, &counted, err);
         if (!status)
-            status = vox_pipeline_start(pipeline, write_planes, &r->to, err);
+            status = vox_pipeline_start(pipeline, take_planes, &r->to, err);
         if (!status) {
             vox_reader_part(r->reader, &in, &counted);
             vox_writer_part(r->to.writer, &out);
@@ -521,7 +577,7 @@ static vox_status stream_patches(const job *j, run *r, vox_error *err) {
 }
 
 static vox_status stream_frame(const job *j, vox_pipeline *whole, run *r, vox_error *err) {
-    const vox_status status = vox_preparation_begin(r->preparation, r->reader, r->to.frame, err);
+    const vox_status status = vox_preparation_begin(r->to.preparation, r->reader, r->to.frame, err);
     if (status)
         return status;
     return whole || j->blender ? stream(j, whole, r, err) : stream_patches(j, r, err);
@@ -556,6 +612,20 @@ static vox_label_count *start_counting(const job *j, const vox_filter_options *o
     return vox_label_count_new(o->labels, j->threads, err);
 }
 
+/* The network may see a part of the input only. */
+static void warn_of_rest(const job *j, const vox_input *in, const vox_filter_options *o) {
+    const double covered = vox_preparing_covered(&j->prepare);
+    char message[1200];
+    if (covered >= 1 || !o->warn)
+        return;
+    snprintf(message, sizeof message,
+             "%s: %.2g %% of the voxels lie outside of the network's grid of %lld x %lld x %lld "
+             "voxels (D,H,W); the output is 0 there",
+             vox_input_info(in, 0)->path, 100 * (1 - covered), (long long)j->in[1],
+             (long long)j->in[2], (long long)j->in[3]);
+    o->warn(o->user, message);
+}
+
 /* Into a file, or where `output` is NULL into *values. */
 static vox_status filter(vox_input *in, const vox_network *network, const char *output,
                          vox_tensor **values, const vox_filter_options *o, vox_report *report,
@@ -569,17 +639,18 @@ static vox_status filter(vox_input *in, const vox_network *network, const char *
     if (status)
         goto out;
     r.progress.total = j.plan.input_voxels_read;
+    warn_of_rest(&j, in, o);
     if (j.blender) {
-        if (vox_blender_start(j.blender, write_planes, &r.to, &local))
+        if (vox_blender_start(j.blender, take_planes, &r.to, &local))
             goto out;
     } else if (patch_count(&j) == 1) {
         whole = patch_pipeline(&j, 0, j.plan.slab_planes, &local);
-        if (!whole || vox_pipeline_start(whole, write_planes, &r.to, &local))
+        if (!whole || vox_pipeline_start(whole, take_planes, &r.to, &local))
             goto out;
     }
     r.reader = vox_reader_new(in, &j.layout, j.plan.slab_planes, any_order(&j), &local);
-    r.preparation = r.reader ? vox_preparation_new(&j.prepare, &j.layout, j.threads, &local) : NULL;
-    if (!r.preparation)
+    r.to.preparation = r.reader ? vox_preparation_new(&j.prepare, &local) : NULL;
+    if (!r.to.preparation)
         goto out;
     if (output)
         r.to.writer = vox_writer_new(in, &j.output, &local);
@@ -614,7 +685,7 @@ out:
     vox_tensor_free(r.to.values);
     vox_label_count_free(r.to.labels);
     vox_writer_free(r.to.writer);
-    vox_preparation_free(r.preparation);
+    vox_preparation_free(r.to.preparation);
     vox_reader_free(r.reader);
     vox_pipeline_free(whole);
     vox_blender_free(j.blender);

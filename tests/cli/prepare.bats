@@ -22,6 +22,17 @@ shows() {
     [ "$found" = "$expected" ]
 }
 
+# sees EXPECTED ARGUMENT...: what a network that gives its input as numbers is shown.
+sees() {
+    local expected=$1
+    shift
+    printf 'input\nflatten\n' >net.txt
+    vox run net.txt --init -q "$@"
+    echo "status $status, output: $output, expected: $expected"
+    [ "$status" -eq 0 ]
+    [ "$output" = "$expected" ]
+}
+
 @test "intensities by hand" {
     volume a.nii 5,1,1 -1 0 1 3 7
     shows '-1 0 1 3 7' a.nii --intensity none
@@ -99,4 +110,118 @@ shows() {
         fails 2 "--intensity $how: "
         [ ! -e out.nii ]
     done
+}
+
+@test "orientation by hand: the network sees the volume turned, the output lies as the input does" {
+    volume a.nii 3,2,1 1 2 3 4 5 6 # i to the right, j to the front
+    sees '1 2 3 4 5 6' a.nii --orientation RAS
+    sees '3 2 1 6 5 4' a.nii --orientation LAS
+    sees '4 5 6 1 2 3' a.nii --orientation RPI
+    sees '1 4 2 5 3 6' a.nii --orientation ARS
+    sees '4 1 5 2 6 3' a.nii --orientation PSR
+    for codes in RAS LAS ARS SPL IAR; do
+        shows '1 2 3 4 5 6' a.nii --orientation $codes
+    done
+    # Differences along the network's W, which is the file's y from the other end; 0 beyond the edge.
+    tensors w.safetensors 0.weight=1,1,1,1,3:0,1,-1
+    printf 'input channels=1\nconv3d 0 out_channels=1 kernel_size=1,1,3 padding=0,0,1 bias=false\n' >net.txt
+    vox run net.txt a.nii -w w.safetensors --orientation PRS -f -o out.nii
+    [ "$status" -eq 0 ]
+    [ "$(voxels out.nii)" = '1 2 3 3 3 3' ]
+}
+
+@test "spacing and shape by hand" {
+    volume a.nii 4,1,1 1 2 3 4
+    sees '1 2 3 4' a.nii --spacing 1mm
+    sees '2 4' a.nii --spacing 1,1,2 # about the second of four
+    shows '2 2 3 4' a.nii --spacing 1,1,2mm
+    sees '0 1 2 3 4 0' a.nii --shape 1,1,6
+    shows '1 2 3 4' a.nii --shape 1,1,6
+    sees '1 1.5 2 2.5 3' a.nii --spacing 1,1,0.5 --shape 1,1,5
+    sees '0 0 0 1 1.5 2 2.5 3 3.5 4 0' a.nii --spacing 1,1,0.5 --shape 1,1,11 # 2, the second of four, in the middle
+    sees '0.25 0.5 0.75' a.nii --spacing 1,1,0.5 --shape 1,1,3 --intensity window:2,2
+}
+
+@test "what the network does not see is 0, with a warning" {
+    volume a.nii 4,1,1 1 2 3 4
+    printf 'input\nidentity\n' >net.txt
+    vox run net.txt --init a.nii --shape 1,1,2 -o out.nii
+    [ "$status" -eq 0 ]
+    [ "$output" = "voxconv: warning: a.nii: 50 % of the voxels lie outside of the network's grid of 1 x 1 x 2 voxels (D,H,W); the output is 0 there" ]
+    [ "$(voxels out.nii)" = '0 2 3 0' ]
+    vox run net.txt --init a.nii --shape 1,1,2 -q -f -o out.nii
+    [ -z "$output" ]
+}
+
+@test "labels come back by the nearest voxel" {
+    volume a.nii 4,1,1 0 0 9 9
+    volume b.nii 4,1,1 5 5 5 5
+    printf 'input channels=2\nidentity\n' >net.txt
+    vox run net.txt --init a.nii b.nii --argmax --spacing 1,1,0.7 -o out.nii
+    [ "$status" -eq 0 ]
+    [ "$(voxels out.nii)" = '1 1 0 0' ]
+}
+
+@test "a grid that is the network's already costs nothing" {
+    printf 'input\nconv3d a out_channels=2 kernel_size=3 padding=1\n' >net.txt
+    "$VOXCONV" run net.txt "$samples/ct.nii.gz" --init -o want.nii --plan >want.txt
+    codes=$("$VOXCONV" info "$samples/ct.nii.gz" | awk '$1 == "orientation" { print $2 }')
+    read -r _ w h d _ <<<"$(header "$samples/ct.nii.gz" pixdim)"
+    "$VOXCONV" run net.txt "$samples/ct.nii.gz" --init --orientation "$codes" --spacing "$d,$h,$w" -o want.nii --plan >plan.txt
+    diff want.txt plan.txt
+}
+
+@test "frames, pipes, threads, slabs, blended patches and waiting on disk change no bit" {
+    printf 'input\nconv3d a out_channels=2 kernel_size=3 padding=1\n' >net.txt
+    for grid in '--orientation LIA' '--orientation SRP --spacing 2,3,2.5' '--orientation PSR --shape 40,60,50'; do
+        # shellcheck disable=SC2086 # words
+        {
+            same="run net.txt --init -q -f --intensity zscore $grid"
+            "$VOXCONV" $same "$samples/frames.nii.gz" -o want.nii
+            least=$("$VOXCONV" $same - -o out.nii --plan --json <"$samples/frames.nii.gz" |
+                grep -oE '"smallest_bytes": ?[0-9]+' | grep -oE '[0-9]+$')
+            for options in '-j 1 --slab 1' '-j 3 --slab 7' "-m $least"; do
+                "$VOXCONV" $same $options - -o out.nii <"$samples/frames.nii.gz"
+                cmp want.nii out.nii
+            done
+            vox $same -m "$least" "$samples/frames.nii.gz" -o out.nii --plan
+            [[ $output = *"input spooled to disk"*"output spooled to disk"* ]]
+            vox $same -m $((least - 1)) "$samples/frames.nii.gz" -o out.nii
+            fails 7 'the least that works is'
+            printf 'input\nidentity\n' >same.txt
+            "$VOXCONV" ${same/net/same} "$samples/mri.nii.gz" -o want.nii
+            "$VOXCONV" ${same/net/same} "$samples/mri.nii.gz" --patch-size 400 --blend average -o out.nii
+            cmp want.nii out.nii
+        }
+    done
+}
+
+@test "grids that cannot be made, or not brought back" {
+    volume a.nii 4,4,4
+    printf 'input\nidentity\n' >net.txt
+    for codes in RA RAX RLS ras RASS; do
+        vox run net.txt a.nii --init --orientation $codes -o out.nii
+        fails 2 "--orientation $codes: must be three letters"
+    done
+    for spacing in 0 1,2 1cm -1 1,1,0mm; do
+        vox run net.txt a.nii --init --spacing=$spacing -o out.nii
+        fails 2 "--spacing $spacing: must be"
+    done
+    vox run net.txt a.nii --init --spacing 1e-300 -o out.nii
+    fails 2 "a.nii: spacing=1e-300 mm: makes "
+    vox run net.txt a.nii --init --shape 0 -o out.nii
+    fails 2 "--shape 0: must be 1 or more"
+    vox run net.txt a.nii --init --shape 2000000000 -o out.nii
+    fails 7 ""
+    vox run net.txt a.nii --init --orientation LAS --patch-size 2 -o out.nii
+    fails 2 "patch_size: a network on a grid of its own is not computed in exact patches"
+    printf 'input\nmaxpool3d kernel_size=2\n' >pool.txt
+    vox run pool.txt a.nii --init --spacing 2 -o out.nii
+    fails 4 "a.nii: the network makes (1,1,1) voxels of (2,2,2)"
+    printf '\1' | dd of=a.nii bs=1 seek=254 conv=notrunc 2>/dev/null # an sform of zeros
+    vox run net.txt a.nii --init --orientation LAS -o out.nii
+    fails 3 "a.nii: the sform does not say how the axes lie: orientation=LAS cannot be made"
+    vox run net.txt a.nii --init --spacing 2 -o out.nii
+    fails 3 "a.nii: sform column 2 has no length"
+    [ ! -e out.nii ]
 }

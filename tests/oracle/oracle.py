@@ -6,8 +6,8 @@ promise 1; a tenth as many chains with batch normalisation, activations and pool
 volume, linear layers, adaptive pooling, transposed convolution and resizing alone. Initial weights: bit for
 bit torch's. Files of torch.save: their tensors bit for bit. Commands: the same through files and the command
 line. Blended patches: MONAI's sliding window. Augmented files: numpy's flip and rot90, torch's draws, nibabel's
-affines. What goes into a network: numpy's statistics. Networks: random text networks with their state_dict, or torch's
-initial weights, data/networks beside torch's modules, and published models.
+affines. What goes into a network: numpy's statistics, nibabel's conform. Networks: random text networks with their
+state_dict, or torch's initial weights, data/networks beside torch's modules, and published models.
 Identity: an identity kernel over every NIfTI file that can be found. The seed is printed; the same seed gives the
 same cases. The last line is
 "N passed, N failed".

@@ -17,7 +17,7 @@ enum { FHCRC = 2, FEXTRA = 4, FNAME = 8, FCOMMENT = 16, FRESERVED = 0xe0, DEFLAT
 typedef enum phase { AT_MEMBER, IN_DATA, AT_TRAILER, AT_END } phase;
 
 struct vox_gunzip {
-    vox_feed *feed;
+    vox_inlet *inlet;
     const vox_codec *codec;
     void *inflater;
     phase phase;
@@ -30,11 +30,11 @@ struct vox_gunzip {
     uint8_t input[SLACK + INPUT_BYTES];
 };
 
-vox_gunzip *vox_gunzip_new(vox_feed *feed, const vox_codec *codec, vox_error *err) {
+vox_gunzip *vox_gunzip_new(vox_inlet *inlet, const vox_codec *codec, vox_error *err) {
     vox_gunzip *g = vox_alloc(1, sizeof *g, "gunzip", err);
     if (!g)
         return NULL;
-    g->feed = feed;
+    g->inlet = inlet;
     g->codec = codec;
     g->pos = g->end = SLACK;
     g->inflater = codec->inflate_new(err);
@@ -68,7 +68,7 @@ int64_t vox_gunzip_memory(void) {
 static vox_status fill(vox_gunzip *g, bool *some, vox_error *err) {
     if (g->pos == g->end) {
         size_t made;
-        vox_status status = vox_feed_read(g->feed, g->input + SLACK, INPUT_BYTES, &made, err);
+        vox_status status = vox_inlet_read(g->inlet, g->input + SLACK, INPUT_BYTES, &made, err);
         if (status != VOX_OK)
             return status;
         g->pos = SLACK;
@@ -79,8 +79,8 @@ static vox_status fill(vox_gunzip *g, bool *some, vox_error *err) {
 }
 
 static vox_status damaged(const vox_gunzip *g, vox_error *err, const char *what) {
-    return vox_fail(err, g->feed->kind, "%s: gzip member %" PRId64 ": %s", g->feed->name, g->member,
-                    what);
+    return vox_fail(err, g->inlet->kind, "%s: gzip member %" PRId64 ": %s", g->inlet->name,
+                    g->member, what);
 }
 
 /* ---- Header ---- */
@@ -130,10 +130,10 @@ static vox_status check_header_crc(vox_gunzip *g, vox_error *err) {
     unsigned stored = (unsigned)(b[0] | b[1] << 8);
     if (stored == computed)
         return VOX_OK;
-    return vox_fail(err, g->feed->kind,
+    return vox_fail(err, g->inlet->kind,
                     "%s: gzip member %" PRId64
                     ": header crc16=0x%04x: the header's bytes have 0x%04x; it is damaged",
-                    g->feed->name, g->member, stored, computed);
+                    g->inlet->name, g->member, stored, computed);
 }
 
 static vox_status read_header(vox_gunzip *g, vox_error *err) {
@@ -144,13 +144,13 @@ static vox_status read_header(vox_gunzip *g, vox_error *err) {
     if (status != VOX_OK)
         return status;
     if (b[2] != DEFLATE)
-        return vox_fail(err, g->feed->kind,
+        return vox_fail(err, g->inlet->kind,
                         "%s: gzip member %" PRId64 ": method=%d: only 8 (deflate) exists",
-                        g->feed->name, g->member, b[2]);
+                        g->inlet->name, g->member, b[2]);
     if (b[3] & FRESERVED)
-        return vox_fail(err, g->feed->kind,
+        return vox_fail(err, g->inlet->kind,
                         "%s: gzip member %" PRId64 ": flags=0x%02x: reserved bits are set",
-                        g->feed->name, g->member, b[3]);
+                        g->inlet->name, g->member, b[3]);
     if (b[3] & FEXTRA)
         status = skip_extra(g, err);
     if (status == VOX_OK && b[3] & FNAME)
@@ -225,23 +225,23 @@ static vox_status check_trailer(vox_gunzip *g, vox_error *err) {
         if (status != VOX_OK)
             return status;
         if (!some)
-            return vox_fail(err, g->feed->kind,
+            return vox_fail(err, g->inlet->kind,
                             "%s: gzip member %" PRId64
                             ": the file ends after %d of the trailer's 8 bytes; it was cut short",
-                            g->feed->name, g->member, i);
+                            g->inlet->name, g->member, i);
         b[i] = g->input[g->pos++];
     }
     uint32_t crc = little_endian(b), length = little_endian(b + 4);
     if (crc != g->crc)
-        return vox_fail(err, g->feed->kind,
+        return vox_fail(err, g->inlet->kind,
                         "%s: gzip member %" PRId64 ": crc32=0x%08" PRIx32
                         ": the data has 0x%08" PRIx32 "; it is damaged",
-                        g->feed->name, g->member, crc, g->crc);
+                        g->inlet->name, g->member, crc, g->crc);
     if (length != (uint32_t)g->length)
-        return vox_fail(err, g->feed->kind,
+        return vox_fail(err, g->inlet->kind,
                         "%s: gzip member %" PRId64 ": isize=%" PRIu32 ": the data has %" PRIu64
                         " bytes (modulo 2^32: %" PRIu32 ")",
-                        g->feed->name, g->member, length, g->length, (uint32_t)g->length);
+                        g->inlet->name, g->member, length, g->length, (uint32_t)g->length);
     g->phase = AT_MEMBER;
     return VOX_OK;
 }
@@ -262,10 +262,10 @@ static vox_status inflate_some(vox_gunzip *g, uint8_t *buf, size_t room, size_t 
     g->crc = g->codec->crc32(g->crc, buf, *made);
     g->length += *made;
     if (result == VOX_INFLATE_DAMAGED)
-        return vox_fail(err, g->feed->kind,
+        return vox_fail(err, g->inlet->kind,
                         "%s: gzip member %" PRId64 ": its compressed data is damaged behind byte "
                         "%" PRIu64 " of what it unpacks to",
-                        g->feed->name, g->member, g->length);
+                        g->inlet->name, g->member, g->length);
     if (result == VOX_INFLATE_END) {
         g->pos -= io.unused_bytes;
         memcpy(g->input + g->pos, io.unused, io.unused_bytes);

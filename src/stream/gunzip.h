@@ -8,13 +8,13 @@
 #define VOX_STREAM_GUNZIP_H
 
 #include "stream/codec.h"
-#include "stream/feed.h"
+#include "stream/inlet.h"
 
 typedef struct vox_gunzip vox_gunzip;
 
-/* `feed` stays the caller's and outlives the result. */
-vox_gunzip *vox_gunzip_new(vox_feed *feed, const vox_codec *codec, vox_error *err);
-/* Up to `room` bytes as soon as there are any; *made = 0 at the end. Errors of the feed's kind. */
+/* `inlet` stays the caller's and outlives the result. */
+vox_gunzip *vox_gunzip_new(vox_inlet *inlet, const vox_codec *codec, vox_error *err);
+/* Up to `room` bytes as soon as there are any; *made = 0 at the end. Errors of the inlet's kind. */
 vox_status vox_gunzip_read(vox_gunzip *g, uint8_t *buf, size_t room, size_t *made, vox_error *err);
 /* After the end: bytes behind the last member that are neither padding nor a member; counting stops
  * some way behind 1 MiB. */

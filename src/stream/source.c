@@ -1,7 +1,7 @@
 /* source.c - files and stdin as streams of bytes, gunzipped where they are gzip.
  *
  * A plain regular file is read where it is asked for. Everything else - gzip, pipes, devices - goes
- * through a feed and a read-ahead thread.
+ * through an inlet and a read-ahead thread.
  */
 #include "stream/stream.h"
 
@@ -22,7 +22,7 @@
 struct vox_source {
     char *path;
     bool is_stdin;
-    vox_feed feed;
+    vox_inlet inlet;
     /* A plain regular file: it starts at byte `start` of the descriptor and is read at `position`.
      */
     bool positioned;
@@ -32,27 +32,27 @@ struct vox_source {
 };
 
 static vox_status fail_errno(const vox_source *s, const char *what, int number, vox_error *err) {
-    return vox_fail(err, s->feed.kind, "%s: %s: %s", s->feed.name, what, strerror(number));
+    return vox_fail(err, s->inlet.kind, "%s: %s: %s", s->inlet.name, what, strerror(number));
 }
 
 /* Opens the descriptor and learns what it is. */
 static vox_status open_descriptor(vox_source *s, struct stat *st, vox_error *err) {
-    s->feed.fd = s->is_stdin ? STDIN_FILENO : vox_fd_open(s->path, O_RDONLY, 0);
-    if (s->feed.fd < 0) {
+    s->inlet.fd = s->is_stdin ? STDIN_FILENO : vox_fd_open(s->path, O_RDONLY, 0);
+    if (s->inlet.fd < 0) {
         bool ours = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
-        return vox_fail(err, ours ? VOX_ERR_RESOURCE : s->feed.kind, "%s: cannot be opened: %s",
-                        s->feed.name, strerror(errno));
+        return vox_fail(err, ours ? VOX_ERR_RESOURCE : s->inlet.kind, "%s: cannot be opened: %s",
+                        s->inlet.name, strerror(errno));
     }
-    if (fstat(s->feed.fd, st) != 0)
+    if (fstat(s->inlet.fd, st) != 0)
         return fail_errno(s, "cannot be read", errno, err);
     if (S_ISDIR(st->st_mode))
-        return vox_fail(err, s->feed.kind, "%s: is a directory", s->feed.name);
+        return vox_fail(err, s->inlet.kind, "%s: is a directory", s->inlet.name);
     return VOX_OK;
 }
 
 /* Reads the first bytes to see whether there are any and whether they are gzip's magic. */
 static vox_status sniff(vox_source *s, const struct stat *st, bool *gzip, vox_error *err) {
-    vox_feed *f = &s->feed;
+    vox_inlet *f = &s->inlet;
     /* Files of /proc are regular, have a size of 0 and bytes all the same: they are streams. */
     if (S_ISREG(st->st_mode) && st->st_size > 0) {
         off_t start = lseek(f->fd, 0, SEEK_CUR);
@@ -68,7 +68,7 @@ static vox_status sniff(vox_source *s, const struct stat *st, bool *gzip, vox_er
         uint8_t first[2];
         size_t made = 1, have = 0;
         while (have < 2 && made > 0) {
-            vox_status status = vox_feed_read(f, first + have, 2 - have, &made, err);
+            vox_status status = vox_inlet_read(f, first + have, 2 - have, &made, err);
             if (status != VOX_OK)
                 return status;
             have += made;
@@ -84,7 +84,7 @@ static vox_status sniff(vox_source *s, const struct stat *st, bool *gzip, vox_er
 
 static vox_status fill_plain(void *user, uint8_t *buf, size_t room, size_t *made, vox_error *err) {
     vox_source *s = user;
-    return vox_feed_read(&s->feed, buf, room, made, err);
+    return vox_inlet_read(&s->inlet, buf, room, made, err);
 }
 
 static vox_status fill_gunzipped(void *user, uint8_t *buf, size_t room, size_t *made,
@@ -96,20 +96,21 @@ static vox_status fill_gunzipped(void *user, uint8_t *buf, size_t room, size_t *
 static vox_status begin(vox_source *s, vox_error *err) {
     struct stat st = {0};
     bool gzip = false;
-    s->feed.wake = eventfd(0, EFD_CLOEXEC);
-    if (s->feed.wake < 0)
-        return vox_fail(err, VOX_ERR_RESOURCE, "%s: no eventfd: %s", s->feed.name, strerror(errno));
+    s->inlet.wake = eventfd(0, EFD_CLOEXEC);
+    if (s->inlet.wake < 0)
+        return vox_fail(err, VOX_ERR_RESOURCE, "%s: no eventfd: %s", s->inlet.name,
+                        strerror(errno));
     vox_status status = open_descriptor(s, &st, err);
     if (status == VOX_OK)
         status = sniff(s, &st, &gzip, err);
     if (status != VOX_OK)
         return status;
     if (gzip) {
-        s->gunzip = vox_gunzip_new(&s->feed, vox_codec_choose(), err);
+        s->gunzip = vox_gunzip_new(&s->inlet, vox_codec_choose(), err);
         if (!s->gunzip)
             return VOX_ERR_RESOURCE;
         if (s->positioned)
-            s->feed.head_bytes = 0; /* they were looked at, not taken */
+            s->inlet.head_bytes = 0; /* they were looked at, not taken */
         s->positioned = false;
     }
     if (s->positioned)
@@ -122,13 +123,13 @@ vox_source *vox_source_open(const char *path, vox_status kind, vox_error *err) {
     vox_source *s = vox_alloc(1, sizeof *s, path, err);
     if (!s)
         return NULL;
-    s->feed.kind = kind;
-    s->feed.fd = s->feed.wake = -1;
+    s->inlet.kind = kind;
+    s->inlet.fd = s->inlet.wake = -1;
     s->path = vox_strdup(path, err);
     if (!s->path)
         goto out;
     s->is_stdin = strcmp(path, "-") == 0;
-    s->feed.name = s->is_stdin ? "stdin" : s->path;
+    s->inlet.name = s->is_stdin ? "stdin" : s->path;
     if (begin(s, err) == VOX_OK)
         return s;
 out:
@@ -140,13 +141,13 @@ void vox_source_free(vox_source *s) {
     if (!s)
         return;
     if (s->readahead)
-        vox_feed_cancel(&s->feed);
+        vox_inlet_cancel(&s->inlet);
     vox_readahead_stop(s->readahead);
     vox_gunzip_free(s->gunzip);
-    if (s->feed.wake >= 0)
-        close(s->feed.wake);
-    if (s->feed.fd >= 0 && !s->is_stdin)
-        close(s->feed.fd);
+    if (s->inlet.wake >= 0)
+        close(s->inlet.wake);
+    if (s->inlet.fd >= 0 && !s->is_stdin)
+        close(s->inlet.fd);
     free(s->path);
     free(s);
 }
@@ -173,9 +174,9 @@ static vox_status read_plain(vox_source *s, void *buf, int64_t bytes, int64_t of
     int64_t at;
     *got = 0;
     if (!vox_add(s->start, offset, &at))
-        return vox_fail(err, s->feed.kind, "%s: offset %" PRId64 " is out of range", s->feed.name,
+        return vox_fail(err, s->inlet.kind, "%s: offset %" PRId64 " is out of range", s->inlet.name,
                         offset);
-    int failed = vox_fd_read_at(s->feed.fd, buf, bytes, at, got);
+    int failed = vox_fd_read_at(s->inlet.fd, buf, bytes, at, got);
     return failed ? fail_errno(s, "cannot be read", failed, err) : VOX_OK;
 }
 
@@ -194,17 +195,17 @@ vox_status vox_source_read_at(vox_source *s, void *buf, int64_t bytes, int64_t o
     vox_status status = read_plain(s, buf, bytes, offset, &got, err);
     if (status != VOX_OK || got == bytes)
         return status;
-    return vox_fail(err, s->feed.kind,
+    return vox_fail(err, s->inlet.kind,
                     "%s: ends at byte %" PRId64 ", %" PRId64
                     " bytes were to follow; it was cut short",
-                    s->feed.name, offset + got, bytes - got);
+                    s->inlet.name, offset + got, bytes - got);
 }
 
 vox_status vox_source_finish(vox_source *s, int64_t *trailing_bytes, vox_error *err) {
     *trailing_bytes = 0;
     if (s->positioned) {
         struct stat st;
-        if (fstat(s->feed.fd, &st) != 0)
+        if (fstat(s->inlet.fd, &st) != 0)
             return fail_errno(s, "cannot be read", errno, err);
         *trailing_bytes = vox_max(st.st_size - s->start - s->position, 0);
         return VOX_OK;

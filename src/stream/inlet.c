@@ -1,12 +1,12 @@
-/* feed.c - the bytes of a descriptor, in order, in a way that another thread can call off. */
-#include "stream/feed.h"
+/* inlet.c - the bytes of a descriptor, in order, in a way that another thread can call off. */
+#include "stream/inlet.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
-vox_status vox_feed_read(vox_feed *f, uint8_t *buf, size_t room, size_t *made, vox_error *err) {
+vox_status vox_inlet_read(vox_inlet *f, uint8_t *buf, size_t room, size_t *made, vox_error *err) {
     *made = 0;
     if (f->head_bytes) {
         memcpy(buf, f->head, f->head_bytes);
@@ -32,7 +32,7 @@ vox_status vox_feed_read(vox_feed *f, uint8_t *buf, size_t room, size_t *made, v
     }
 }
 
-void vox_feed_cancel(vox_feed *f) {
+void vox_inlet_cancel(vox_inlet *f) {
     const uint64_t one = 1;
     ssize_t n = write(f->wake, &one, sizeof one);
     (void)n; /* an eventfd that starts at 0 takes a 1 */

@@ -42,7 +42,11 @@ static vox_status choose_output(onnx_model *m, const char *name, vox_error *err)
     if (g->n_output == 0)
         return vox_fail(err, VOX_ERR_WEIGHTS, "%s: 0 outputs: there is nothing to compute",
                         m->owner->path);
-    m->result = name ? find(g->output, g->n_output, name) : g->output[0];
+    if (!name) {
+        m->result = g->output[0];
+        return VOX_OK;
+    }
+    m->result = find(g->output, g->n_output, name);
     if (!m->result)
         return vox_fail(err, VOX_ERR_USAGE, "%s: '%.100s': no output of that name; it has %s",
                         m->owner->path, name, names_text(g->output, g->n_output, names));

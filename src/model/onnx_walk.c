@@ -354,7 +354,8 @@ vox_status onnx_added(onnx_walk *w, vox_status status, onnx_value *out, vox_erro
     if (status)
         return onnx_fail(w->m, w->node, err, status, "%s", w->why.message);
     *out = (onnx_value){.number = vox_network_value(w->network)};
-    if (*w->node->name && vox_network_name(w->network, out->number, w->node->name, err))
+    const char *name = w->node->name; /* need not be there */
+    if (name && *name && vox_network_name(w->network, out->number, name, err))
         return VOX_ERR_RESOURCE;
     if (out->number >= w->volume_room) {
         const int room = 2 * out->number + 8;

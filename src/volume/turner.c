@@ -37,10 +37,12 @@ static vox_status plan(vox_turner *r, const vox_input *in, const vox_turned *o, 
                        const vox_output_name *name, vox_error *err) {
     vox_file *f = &in->file[0];
     const vox_header *h = &f->header;
-    if (h->tensor_axes || name->npy)
-        return vox_fail(err, VOX_ERR_UNSUPPORTED,
-                        "%s: a tensor: it has no geometry that could follow; volumes are augmented",
-                        h->tensor_axes ? vox_file_name(f) : o->path);
+    if (h->tensor_axes || name->npy) {
+        vox_fail(err, VOX_ERR_UNSUPPORTED,
+                 "%s: a tensor: it has no geometry that could follow; volumes are augmented",
+                 h->tensor_axes ? vox_file_name(f) : o->path);
+        return VOX_ERR_UNSUPPORTED;
+    }
     const vox_status status = vox_out_header_turned(h, o->path, o->datatype, &o->turn,
                                                     o->keep_affine, name->pair, &r->header, err);
     if (status)

@@ -189,6 +189,7 @@ setup() {
 }
 @test "npy: what needs a geometry" {
     refuses 2 "kernel 'gaussian:2mm': .*mm" good.npy --kernel gaussian:2mm
+    # shellcheck disable=SC2034 # for bad_helper.bash
     verb=augment
     refuses 4 'good\.npy: a tensor' good.npy --flip D --seed 1
     attempt 4 'out\.npy: a tensor' good.nii --flip D --seed 1 -o out.npy

@@ -27,9 +27,10 @@ typedef struct vox_keras_model {
 } vox_keras_model;
 
 /* Looks the layers up in `config`, Keras' own of a whole model, and checks that there is one input
- * and that every layer is known. Fills *in_channels and in_size (0: any). */
+ * and that every layer is known. Fills *in_channels and in_size (0: any), and *vector: whether what
+ * comes out is a vector. */
 vox_status vox_keras_check(vox_keras_model *k, json_t *model_config, int64_t *in_channels,
-                           int64_t in_size[3], vox_error *err);
+                           int64_t in_size[3], bool *vector, vox_error *err);
 vox_status vox_keras_build(const vox_keras_model *k, const int64_t in[4], vox_network *n,
                            vox_error *err);
 

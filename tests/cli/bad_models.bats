@@ -108,6 +108,28 @@ bad_line() {
 @test "an activation that is an object" { bad_model 4 activation_object "layer 'a': activation"; }
 @test "channels_first" { bad_model 4 channels_first "layer 'a': data_format=channels_first"; }
 @test "normalisation along an axis of space" { bad_model 4 norm_axis "layer 'n': axis"; }
+@test "a vector where a volume is wanted" { bad_model 5 flat_conv "layer 'late': takes a volume"; }
+@test "a flattened volume where its order matters" {
+    bad_model 4 flat_norm "layer 'n': a flattened volume"
+    bad_model 4 flat_softmax "layer 'late': softmax of a flattened volume"
+    bad_model 4 flat_output "layer 'out': a flattened volume as the output"
+}
+@test "a Dense layer without its weight, and without units" {
+    bad_model 5 dense_weight "layer 'late': no weight late/kernel"
+    bad_model 5 dense_units "layer 'late': units"
+}
+@test "cropping that leaves nothing, or is no crop" {
+    bad_model 5 crop_all "layer 'late': cropping: leaves nothing"
+    bad_model 5 crop_negative "layer 'late': cropping: must be 0 to"
+    bad_model 5 pad_text "layer 'late': padding: must be 0 to"
+}
+@test "upsampling by zero" { bad_model 5 size_zero "layer 'late': size: must be 1 to"; }
+@test "a transposed convolution that TensorFlow has not" {
+    bad_model 4 transposed_padding "layer 'late': padding: neither"
+    bad_model 4 transposed_output "layer 'late': output_padding"
+    bad_model 5 transposed_weight "layer 'late': no weight late/kernel"
+}
+@test "pooling with unknown padding" { bad_model 4 pool_padding "layer 'pool': padding: neither"; }
 @test "a scan without the model's channels" {
     refuses 2 'in\.nii: .*2 input channels, in\.nii has 1' bad/input_channels/model.json in.nii
 }

@@ -5,7 +5,7 @@ Standard library only, and nothing of voxconv. The expected voxels come from pla
 float32 and the comparison needs no tolerance.
 
     in.nii                      6 x 5 x 4 voxels, one channel
-    NAME/model.json, *.bin      a model; NAME.nii: its output
+    NAME/model.json, *.bin      a model; NAME.nii, or classifier.txt: its output
     weights.safetensors, .npz   the weights of `functional` under torch's names and in its order, `net.` before each
     functional.onnx             the same network as an ONNX model
     bad/NAME/model.json         see bad_models()
@@ -79,16 +79,90 @@ def conv3d(x, config, weights):
     return activate((filters, outs, result), config.get("activation"))
 
 
+def transposed_size(config, size):
+    """keras.utils' deconv_output_length."""
+    kernel, outs = config["kernel_size"], []
+    for i, (n, k, s) in enumerate(zip(size, kernel, config["strides"])):
+        same = config.get("padding") == "same"
+        if config.get("output_padding"):
+            outs.append((n - 1) * s + k - 2 * (k // 2 if same else 0) + config["output_padding"][i])
+        else:
+            outs.append(n * s + (0 if same else max(k - s, 0)))
+    return outs
+
+
+def conv3d_transpose(x, config, weights):
+    """The gradient of the convolution that makes x's size out of the result's: every voxel goes where that one would
+    have read."""
+    channels, size, values = x
+    kernel, strides, filters = config["kernel_size"], config["strides"], config["filters"]
+    outs = transposed_size(config, size)
+    back, before = window(config, outs, kernel, strides, [1, 1, 1])
+    assert back == list(size), (back, size)
+    w, bias = weights["kernel"][1], weights["bias"][1] if "bias" in weights else [0] * filters
+    result = {(o, *at): bias[o] for o, at in itertools.product(range(filters), boxes(outs))}
+    for c, at, o, tap in itertools.product(range(channels), boxes(size), range(filters), boxes(kernel)):
+        place = (o, *[p * s - b + t for p, s, b, t in zip(at, strides, before, tap)])
+        index = ((tap[0] * kernel[1] + tap[1]) * kernel[2] + tap[2]) * filters + o
+        if place in result:
+            result[place] += values[(c, *at)] * w[index * channels + c]
+    return activate((filters, outs, result), config.get("activation"))
+
+
+def dense(x, config, weights):
+    """Over the last axis, which is the channels' or the features'."""
+    channels, size, values = x
+    units, w = config["units"], weights["kernel"][1]
+    bias = weights["bias"][1] if "bias" in weights else [0] * units
+    return activate((units, size, {
+        (u, *at): bias[u] + sum(values[(c, *at)] * w[c * units + u] for c in range(channels))
+        for u, at in itertools.product(range(units), boxes(size))}), config.get("activation"))
+
+
+def flatten(x):
+    """(D, H, W, channels), the last index fastest, as features of one voxel."""
+    channels, size, values = x
+    numbers = [values[(c, *at)] for at in boxes(size) for c in range(channels)]
+    return len(numbers), [1, 1, 1], {(i, 0, 0, 0): v for i, v in enumerate(numbers)}
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
 def pooling(x, config, reduce):
+    """Of the voxels that there are: padding counts for nothing."""
     channels, size, values = x
     kernel = config["pool_size"]
     strides = config["strides"]
-    outs, _ = window(config, size, kernel, strides, [1, 1, 1])
+    outs, before = window(config, size, kernel, strides, [1, 1, 1])
     result = {}
     for c, at in itertools.product(range(channels), boxes(outs)):
-        result[(c, *at)] = reduce([
-            values[(c, *[p * s + t for p, s, t in zip(at, strides, tap)])] for tap in boxes(kernel)])
+        places = [(c, *[p * s - b + t for p, s, b, t in zip(at, strides, before, tap)]) for tap in boxes(kernel)]
+        result[(c, *at)] = reduce([values[place] for place in places if place in values])
     return channels, outs, result
+
+
+def global_pooling(x, reduce):
+    channels, size, values = x
+    return channels, [1, 1, 1], {
+        (c, 0, 0, 0): reduce([values[(c, *at)] for at in boxes(size)]) for c in range(channels)}
+
+
+def up_sampling(x, config):
+    channels, size, values = x
+    outs = [n * s for n, s in zip(size, config["size"])]
+    return channels, outs, {
+        (c, *at): values[(c, *[p // s for p, s in zip(at, config["size"])])]
+        for c, at in itertools.product(range(channels), boxes(outs))}
+
+
+def border(x, ends, sign):
+    channels, size, values = x
+    outs = [n + sign * (before + after) for n, (before, after) in zip(size, ends)]
+    return channels, outs, {
+        (c, *at): values.get((c, *[p - sign * before for p, (before, _) in zip(at, ends)]), 0)
+        for c, at in itertools.product(range(channels), boxes(outs))}
 
 
 def batch_normalization(x, config, weights):
@@ -102,9 +176,11 @@ def batch_normalization(x, config, weights):
 
 
 def elementwise(operands, function):
+    """One voxel of a channel is that of all."""
     result = operands[0]
     for other in operands[1:]:
-        result = result[0], result[1], {at: function(v, other[2][at]) for at, v in result[2].items()}
+        result = result[0], result[1], {
+            at: function(v, other[2].get(at, other[2].get((at[0], 0, 0, 0)))) for at, v in result[2].items()}
     return result
 
 
@@ -128,7 +204,21 @@ def apply(layer, operands):
     if kind == "MaxPooling3D":
         return pooling(x, config, max)
     if kind == "AveragePooling3D":
-        return pooling(x, config, lambda v: sum(v) / len(v))
+        return pooling(x, config, mean)
+    if kind == "Conv3DTranspose":
+        return conv3d_transpose(x, config, weights)
+    if kind == "Dense":
+        return dense(x, config, weights)
+    if kind == "Flatten":
+        return flatten(x)
+    if kind in ("GlobalMaxPooling3D", "GlobalAveragePooling3D"):
+        return global_pooling(x, max if kind == "GlobalMaxPooling3D" else mean)
+    if kind == "UpSampling3D":
+        return up_sampling(x, config)
+    if kind == "ZeroPadding3D":
+        return border(x, config["padding"], 1)
+    if kind == "Cropping3D":
+        return border(x, config["cropping"], -1)
     if kind == "Concatenate":
         return concatenate(operands)
     if kind in ("Add", "Subtract", "Multiply"):
@@ -166,6 +256,24 @@ def conv(name, inputs, channels, filters, kernel, seed, bias=True, **config):
     if bias:
         weights["bias"] = ([filters], eighths(filters, seed + 1))
     return layer("Conv3D", name, inputs, weights, filters=filters, kernel_size=kernel, use_bias=bias, **config)
+
+
+def transposed(name, inputs, channels, filters, kernel, seed, bias=True, **config):
+    shape = kernel + [filters, channels]
+    weights = {"kernel": (shape, eighths(kernel[0] * kernel[1] * kernel[2] * filters * channels, seed))}
+    if bias:
+        weights["bias"] = ([filters], eighths(filters, seed + 1))
+    return layer("Conv3DTranspose", name, inputs, weights, filters=filters, kernel_size=kernel, use_bias=bias, **config)
+
+
+def dense_layer(name, inputs, features, units, seed, bias=True, flat=None, **config):
+    """flat: (D, H, W, channels) where the features are a volume's."""
+    weights = {"kernel": ([features, units], eighths(features * units, seed))}
+    if bias:
+        weights["bias"] = ([units], eighths(units, seed + 1))
+    item = layer("Dense", name, inputs, weights, units=units, use_bias=bias, **config)
+    item["flat"] = flat
+    return item
 
 
 def norm(name, inputs, channels, seed):
@@ -210,6 +318,57 @@ def arithmetic():
         layer("Subtract", "minus", ["a", "b"]),
         layer("Multiply", "times", ["minus", "a"]),
         layer("Add", "all", ["times", "a", "b"]),
+    ]
+
+
+def upward():
+    """What makes a volume larger, and puts voxels around it or takes them away."""
+    return [
+        input_layer(),
+        transposed("same", ["input"], 1, 2, [2, 3, 1], 10, strides=[2, 1, 2], padding="same", activation="relu"),
+        layer("Cropping3D", "crop", ["same"], cropping=[[2, 1], [0, 1], [3, 4]]),
+        transposed("valid", ["crop"], 2, 2, [1, 2, 3], 11, strides=[1, 3, 2], padding="valid"),
+        transposed("more", ["valid"], 2, 1, [3, 3, 1], 12, bias=False, strides=[2, 2, 1], padding="same",
+                   output_padding=[0, 1, 0]),
+        layer("ZeroPadding3D", "pad", ["more"], padding=[[1, 0], [0, 2], [3, 1]]),
+        layer("UpSampling3D", "repeat", ["pad"], size=[1, 2, 3]),
+    ]
+
+
+def pooled():
+    """Padding that pooling does not see, some of it on one side alone."""
+    return [
+        input_layer(),
+        conv("a", ["input"], 1, 2, [1, 1, 1], 18),
+        layer("MaxPooling3D", "most", ["a"], pool_size=[2, 2, 2], strides=[2, 2, 2], padding="same"),
+        layer("AveragePooling3D", "mean", ["most"], pool_size=[2, 3, 2], strides=[1, 2, 1], padding="same"),
+    ]
+
+
+def voxels_dense():
+    """Dense layers over the channels of a volume, and squeeze and excitation."""
+    return [
+        input_layer(),
+        layer("Cropping3D", "crop", ["input"], cropping=[[0, 0], [1, 0], [1, 1]]),
+        dense_layer("a", ["crop"], 1, 4, 13, activation="relu"),
+        layer("GlobalAveragePooling3D", "squeeze", ["a"], keepdims=True),
+        dense_layer("excite", ["squeeze"], 4, 4, 14, bias=False),
+        layer("Multiply", "times", ["a", "excite"]),
+    ]
+
+
+def classifier():
+    """Two vectors behind each other, the flattened one and a global pooling's, to three numbers."""
+    return [
+        input_layer(),
+        conv("a", ["input"], 1, 2, [2, 2, 1], 15, activation="relu"),
+        layer("MaxPooling3D", "pool", ["a"], pool_size=[1, 2, 3], strides=[1, 2, 3]),
+        layer("Flatten", "flat", ["pool"]),
+        layer("Dropout", "drop", ["flat"], rate=0.5),
+        dense_layer("one", ["drop"], 2 * 3 * 2 * 2, 4, 16, flat=[3, 2, 2, 2], activation="relu"),
+        layer("GlobalMaxPooling3D", "most", ["pool"]),
+        layer("Concatenate", "both", ["one", "most"], axis=1),
+        dense_layer("two", ["both"], 6, 3, 17),
     ]
 
 
@@ -262,10 +421,19 @@ def turned(layers):
     """The same model with the axes W, H, D instead of D, H, W."""
     layers = copy.deepcopy(layers)
     for item in layers:
-        for key in ("kernel_size", "strides", "dilation_rate", "pool_size"):
-            if key in item["config"]:
+        for key in ("kernel_size", "strides", "dilation_rate", "pool_size", "size", "padding", "cropping",
+                    "output_padding"):
+            if isinstance(item["config"].get(key), list):
                 item["config"][key].reverse()
-        if "kernel" in item["weights"]:
+        if item.get("flat"):
+            shape, values = item["weights"]["kernel"]
+            d, h, w, c = item["flat"]
+            item["weights"]["kernel"] = (shape, [
+                values[(((i * h + j) * w + k) * c + f) * shape[1] + u]
+                for k, j, i, f, u in itertools.product(range(w), range(h), range(d), range(c), range(shape[1]))])
+        elif item["class_name"] == "Dense":
+            pass
+        elif "kernel" in item["weights"]:
             shape, values = item["weights"]["kernel"]
             a, b, c, inside, outside = shape
             pairs = inside * outside
@@ -500,6 +668,33 @@ def bad_models(folder):
         output_layers=[["a", 0, 0], ["b", 0, 0]]))
     bad("output_unknown", lambda changed, layers: changed["modelTopology"]["model_config"]["config"].update(
         output_layers=[["nobody", 0, 0]]))
+    def before(name, *new):
+        """Layers put in front of one that took one input."""
+        def change(changed, layers):
+            names = [call[0] for call in layers[name]["inbound_nodes"][0]]
+            for kind, own, config in new:
+                layers[own] = {"class_name": kind, "name": own, "config": dict(config, name=own),
+                               "inbound_nodes": [[[n, 0, 0, {}] for n in names]]}
+                changed["modelTopology"]["model_config"]["config"]["layers"].append(layers[own])
+                names = [own]
+            layers[name]["inbound_nodes"] = [[[n, 0, 0, {}] for n in names]]
+        return change
+
+    same = {"filters": 2, "kernel_size": [3, 3, 3], "strides": [2, 2, 2], "padding": "same"}
+    bad("flat_conv", before("n", ("Flatten", "flat", {}), ("Conv3D", "late", {"filters": 1, "kernel_size": [1, 1, 1]})))
+    bad("flat_norm", before("n", ("Flatten", "flat", {})))
+    bad("flat_softmax", before("n", ("Flatten", "flat", {}), ("Activation", "late", {"activation": "softmax"})))
+    bad("flat_output", lambda changed, layers: layers["out"].update(class_name="Flatten"))
+    bad("dense_weight", before("n", ("Dense", "late", {"units": 3})))
+    bad("dense_units", before("n", ("Dense", "late", {"units": 0})))
+    bad("crop_all", before("n", ("Cropping3D", "late", {"cropping": [[1, 1], [2, 3], [0, 0]]})))
+    bad("crop_negative", before("n", ("Cropping3D", "late", {"cropping": [[1, 1], [-2, 3], [0, 0]]})))
+    bad("pad_text", before("n", ("ZeroPadding3D", "late", {"padding": "same"})))
+    bad("size_zero", before("n", ("UpSampling3D", "late", {"size": [1, 0, 1]})))
+    bad("transposed_padding", before("n", ("Conv3DTranspose", "late", dict(same, padding="causal"))))
+    bad("transposed_output", before("n", ("Conv3DTranspose", "late", dict(same, output_padding=[5, 0, 0]))))
+    bad("transposed_weight", before("n", ("Conv3DTranspose", "late", same)))
+    bad("pool_padding", settings("pool", padding="full"))
     bad("no_layers", lambda changed, layers: changed["modelTopology"]["model_config"]["config"].update(layers=[]))
     bad("no_topology", lambda changed, layers: changed.pop("modelTopology"))
     bad("no_manifest", lambda changed, layers: changed.pop("weightsManifest"))
@@ -520,6 +715,18 @@ def main(folder):
         model, data = document(layers, is_sequential=make == sequential)
         write(name, model, data)
         write_tensor(name + ".nii", evaluate(layers, x))
+    for make in (upward, pooled, voxels_dense, classifier):
+        for name, layers in ((make.__name__, make()), (make.__name__ + "_turned", turned(make()))):
+            model, data = document(layers)
+            write(name, model, data)
+        result = evaluate(make(), x)
+        for value in result[2].values():
+            assert struct.unpack("<f", struct.pack("<f", value))[0] == value
+        if make == classifier:
+            with open("classifier.txt", "w") as f:
+                f.write(" ".join("%.9g" % result[2][(i, 0, 0, 0)] for i in range(result[0])) + "\n")
+        else:
+            write_tensor(make.__name__ + ".nii", result)
     model, data = document(functional())
     write("shards", model, data, cuts=(5, len(data) // 2))
     model, data = document(turned(functional()))

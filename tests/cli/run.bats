@@ -220,6 +220,31 @@ END
     makes "$models/sequential.nii" "$models/sequential/model.json" "$models/in.nii"
 }
 
+@test "Conv3DTranspose, Cropping3D, ZeroPadding3D, UpSampling3D" {
+    makes "$models/upward.nii" "$models/upward/model.json" "$models/in.nii"
+    makes "$models/upward.nii" "$models/upward_turned/model.json" "$models/in.nii" --axes whd
+}
+
+@test "pooling that pads: the padding is not counted" {
+    makes "$models/pooled.nii" "$models/pooled/model.json" "$models/in.nii"
+    makes "$models/pooled.nii" "$models/pooled_turned/model.json" "$models/in.nii" --axes whd
+}
+
+@test "Dense over the channels of a volume, GlobalAveragePooling3D that keeps its axes" {
+    makes "$models/voxels_dense.nii" "$models/voxels_dense/model.json" "$models/in.nii"
+    makes "$models/voxels_dense.nii" "$models/voxels_dense_turned/model.json" "$models/in.nii" --axes whd
+}
+
+@test "Flatten, Dense and GlobalMaxPooling3D: a classifier's numbers" {
+    vox run "$models/classifier/model.json" "$models/in.nii"
+    [ "$status" -eq 0 ]
+    [ "$output" = "$(cat "$models/classifier.txt")" ]
+    vox run "$models/classifier_turned/model.json" "$models/in.nii" --axes whd
+    [ "$output" = "$(cat "$models/classifier.txt")" ]
+    "$VOXCONV" run "$models/classifier/model.json" "$models/in.nii" --json |
+        jq -e --arg want "$(cat "$models/classifier.txt")" '.values == [$want | split(" ") | map(tonumber)]'
+}
+
 @test "Subtract and Multiply; a value that several layers read" {
     makes "$models/arithmetic.nii" "$models/arithmetic/model.json" "$models/in.nii"
 }

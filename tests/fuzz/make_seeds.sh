@@ -102,7 +102,7 @@ for file in "$made"/models/{functional,sequential,arithmetic,turned,uint8,bad/*}
 done
 # Words of both formats for the fuzzer.
 grep -oE '"[a-z_0-9 ]+"' src/model/text_layers.c | tr -d '"' | tr ' ' '\n' | grep . | sort -u | sed 's/.*/"&"\n"&="/' >"$seeds/network.dict"
-grep -ohE '"[A-Za-z_0-9]+"' src/model/keras.c src/model/tfjs.c | sort -u >"$seeds/tfjs.dict"
+grep -ohE '"[A-Za-z_0-9]+"' src/model/keras*.c src/model/tfjs.c | sort -u >"$seeds/tfjs.dict"
 
 # Each command line of the README and of the tests' table, a word a line.
 grep -hoE 'voxconv (conv|info|kernel|run) [^|>\\]*' README.md man/*.1 | sort -u | cut -d' ' -f2- | {

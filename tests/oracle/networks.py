@@ -14,11 +14,13 @@ import torch
 
 import identity
 import tensors
-from bounded import Bounded
+from bounded import TINY, U, Bounded
 from layers import Activation, Conv, Pool
+from resample import AdaptivePool, ConvTranspose, GroupNorm, Resize
 
 MOST_VALUE = 1e4  # what a product may reach, so that no network leaves float32's range
 MOST_CHANNELS = 24
+MOST_VOXELS = 40000  # what a layer that goes up may reach
 
 
 def numbers(triple):
@@ -55,6 +57,26 @@ class WordActivation(Activation):
         return {name: repr(value) for name, value in zip(names, self.parameter)}
 
 
+class WordResize(Resize):
+    """One that text networks have a word for."""
+
+    def __init__(self, rng, size):
+        self.input, self.size, self.scale = size, None, None
+        self.kind = rng.choice([("nearest", None), ("trilinear", False), ("trilinear", True)])
+        if rng.random() < 0.4:
+            self.size = tuple(rng.randint(1, 2 * n) for n in size)
+        else:
+            self.scale = rng.choice([(2.0, 2.0, 2.0), (1.0, 2.0, 2.0), (2.0, 1.0, 3.0), (1.0, 1.0, 1.0)])
+
+    def keys(self):
+        values = {"size": numbers(self.size)} if self.size else {"scale_factor": numbers([int(s) for s in self.scale])}
+        if self.kind[0] != "nearest":
+            values["mode"] = self.kind[0]
+        if self.kind[1]:
+            values["align_corners"] = "true"
+        return values
+
+
 class Network:
     """Lines of a text network, its state_dict, and the value that torch expects behind each line."""
 
@@ -65,9 +87,13 @@ class Network:
         self.lines = ["input channels=%d" % self.channels]
         self.arrays, self.saved = {}, {}
         self.state = Bounded(self.x[None])
+        self.cuttable, self.vector = True, False  # whether exact patches are possible; what comes out
         for _ in range(steps):
             rng.choice([self._conv, self._conv, self._norm, self._activation, self._activation, self._pool, self._save,
-                        self._from, self._join, self._join, self._cat, self._nothing])(rng)
+                        self._from, self._join, self._join, self._cat, self._nothing, self._prelu] + rng.choice([[], [
+                            self._whole_norm, self._transposed, self._upsample, self._shuffle, self._adaptive]]))(rng)
+        if rng.random() < 0.15:
+            self._classify(rng)
 
     def _say(self, rng, word, *names, **values):
         parts = [word, *names] + ["%s=%s" % (k, v) for k, v in rng.sample(sorted(values.items()), len(values))]
@@ -141,6 +167,106 @@ class Network:
         self._say(rng, "avgpool3d" if pool.average else "maxpool3d", **values)
         self.state = pool.expect(self.state)
 
+    def _prelu(self, rng):
+        name, channels = self._name(), self.state.value.shape[1]
+        slope = torch.randn((channels if rng.random() < 0.5 else 1,), generator=rng.torch)
+        self.arrays[name + ".weight"] = slope
+        self._say(rng, "prelu", name, **({} if len(slope) == 1 else {"num_parameters": channels}))
+        x, s = self.state, slope.double().view(1, -1, 1, 1, 1)
+        error = x.error * s.abs().clamp(min=1)
+        value = torch.where(x.value < 0, x.value * s, x.value)
+        self.state = Bounded(value, error + U * (value.abs() + error) + TINY)
+
+    def _upward(self, layer):
+        """Its result, unless that is too large."""
+        result = layer.expect(self.state)
+        if result.value.numel() > MOST_VOXELS or not result.error.isfinite().all() or result.error.max() > 1e-2:
+            return False
+        self.state, self.cuttable = result, False
+        return True
+
+    def _whole_norm(self, rng):
+        channels, name = self.state.value.shape[1], self._name()
+        norm = GroupNorm(rng, channels, None)
+        instance = rng.random() < 0.5
+        norm.groups = channels if instance else norm.groups
+        affine = rng.random() < (0.5 if instance else 0.8)
+        norm.weight, norm.bias = (torch.randn((channels,), generator=rng.torch) if affine else None for _ in range(2))
+        if not self._upward(norm):
+            return
+        values = {} if norm.eps == 1e-5 else {"eps": repr(norm.eps)}
+        if not instance:
+            values["num_groups"] = norm.groups
+        if affine:
+            self.arrays[name + ".weight"], self.arrays[name + ".bias"] = norm.weight, norm.bias
+        if instance == affine:  # not torch's default
+            values["affine"] = "true" if affine else "false"
+        self._say(rng, "instancenorm3d" if instance else "groupnorm", name, **values)
+
+    def _transposed(self, rng):
+        conv = ConvTranspose(rng, self.state.value.shape[1], self._size())
+        total = conv.weight.abs().sum((0, 2, 3, 4), keepdim=True)
+        conv.weight = conv.weight / torch.where(total > 0, total, torch.ones(1))
+        if conv.bias is not None:
+            conv.bias = torch.randn(conv.bias.shape, generator=rng.torch)
+        if not conv.symmetric or conv.out_channels > MOST_CHANNELS or not self._upward(conv):
+            return
+        name = self._name()
+        values = {"out_channels": conv.out_channels, "kernel_size": numbers(conv.kernel), "groups": conv.groups,
+                  "stride": numbers(conv.stride), "dilation": numbers(conv.dilation), "padding": numbers(conv.before),
+                  "output_padding": numbers(conv.output)}
+        if conv.bias is None:
+            values["bias"] = "false"
+        else:
+            self.arrays[name + ".bias"] = conv.bias
+        self.arrays[name + ".weight"] = conv.weight
+        self._say(rng, "conv_transpose3d", name, **values)
+
+    def _upsample(self, rng):
+        resize = WordResize(rng, self._size())
+        if self._upward(resize):
+            self._say(rng, "upsample", **resize.keys())
+
+    def _shuffle(self, rng):
+        """torch.nn.PixelShuffle with an axis more; a place for every number, whatever it is off by."""
+        channels = self.state.value.shape[1]
+        fitting = [f for f in ((2, 1, 1), (1, 2, 1), (1, 1, 2), (1, 2, 2), (2, 2, 2), (3, 1, 1))
+                   if channels % (f[0] * f[1] * f[2]) == 0]
+        if not fitting:
+            return
+        f = rng.choice(fitting)
+
+        def shuffle(t):
+            d, h, w = t.shape[2:]
+            t = t.reshape(1, -1, *f, d, h, w).permute(0, 1, 5, 2, 6, 3, 7, 4)
+            return t.reshape(1, -1, d * f[0], h * f[1], w * f[2])
+
+        self.state, self.cuttable = Bounded(shuffle(self.state.value), shuffle(self.state.error)), False
+        self._say(rng, "pixel_shuffle3d", upscale_factor=numbers(f))
+
+    def _adaptive(self, rng):
+        pool = AdaptivePool(rng, None, self._size())
+        pool.size = tuple(max(s, 2) for s in pool.size) if rng.random() < 0.7 else pool.size
+        if self._upward(pool):
+            word = "adaptive_avgpool3d" if pool.average else "adaptive_maxpool3d"
+            if rng.random() < 0.5:
+                self._say(rng, word, numbers(pool.size))
+            else:
+                self._say(rng, word, output_size=numbers(pool.size))
+
+    def _classify(self, rng):
+        """A linear layer is a convolution whose kernel is as large as its input."""
+        name, shape, outputs = "head", tuple(self.state.value.shape[1:]), rng.choice([1, 2, 10])
+        weight = torch.randn((outputs,) + shape, generator=rng.torch) / self.state.value[0].numel()
+        bias = torch.randn((outputs,), generator=rng.torch) if rng.random() < 0.7 else None
+        self._say(rng, "flatten")
+        self._say(rng, "linear", name, out_features=outputs, **({} if bias is not None else {"bias": "false"}))
+        self.arrays[name + ".weight"] = weight.reshape(outputs, -1)
+        if bias is not None:
+            self.arrays[name + ".bias"] = bias
+        self.state = self.state.conv(weight, bias, 1, 1, (0, 0, 0), (0, 0, 0), "zeros", 1)
+        self.cuttable, self.vector = False, True
+
     def _save(self, rng):
         name = rng.choice(["a", "b", "skip"])
         self.saved[name] = self.state
@@ -189,15 +315,22 @@ def check(build, words, output, expected):
     done = subprocess.run([os.path.join(build, "voxconv"), "run"] + words + ["-o", output], capture_output=True, text=True)
     if done.returncode:
         return "status %d: %s" % (done.returncode, done.stderr)
-    y = load_scan(output, expected.value.shape)
+    if output.endswith(".npy"):
+        y = torch.from_numpy(np.load(output))
+        if y.shape != expected.value.shape[:2]:
+            return "shape %s, torch has %s" % (tuple(y.shape), tuple(expected.value.shape[:2]))
+        y = y.view(expected.value.shape)
+    else:
+        y = load_scan(output, expected.value.shape)
     if y is None:
         return "dim %s, torch has %s" % (nib.load(output).shape, tuple(expected.value.shape))
     count, excess = expected.outside(y)
     return "%d of %d values outside the bound, by up to %.3g times" % (count, y.numel(), excess) if count else None
 
 
-def how(rng):
-    return rng.choice([[], ["-j", "2"], ["--slab", str(rng.randint(1, 4))], ["--patch-size", str(rng.randint(2, 9))]])
+def how(rng, cuttable=True):
+    return rng.choice([[], ["-j", "2"], ["--slab", str(rng.randint(1, 4))]] +
+                      ([["--patch-size", str(rng.randint(2, 9))]] if cuttable else []))
 
 
 class StateDict:
@@ -216,8 +349,9 @@ class StateDict:
             np.savez(weights, **arrays)
         else:
             tensors.save_safetensors(weights, arrays)
-        self.words = [stem + ".txt", stem + "_in.nii", "-w", weights + (":model" if prefix else "")] + how(rng)
-        self.output = stem + "_out.nii"
+        self.words = [stem + ".txt", stem + "_in.nii", "-w", weights + (":model" if prefix else "")]
+        self.words += how(rng, self.network.cuttable)
+        self.output = stem + ("_out.npy" if self.network.vector else "_out.nii")
 
     def execute(self, build):
         return check(build, self.words, self.output, self.network.state)

@@ -1,5 +1,6 @@
 """Layers beside convolution and pooling by windows: what is given to voxconv, and what torch makes of it. Each
-writes itself to the driver's tape (tests/tools/oracle_driver.c), and is the only layer of its case."""
+writes itself to the driver's tape (tests/tools/oracle_driver.c), and is the only layer of its case; networks.py puts
+them behind others, so that what comes in may be off already."""
 import torch
 import torch.nn.functional as F
 
@@ -24,24 +25,32 @@ class GroupNorm:
                 tape.floats(t)
 
     def expect(self, x):
-        """As batch normalisation: alpha, beta and the sum are rounded once each."""
+        """As batch normalisation: alpha, beta and the sum are rounded once each. Where the input is off by e, its mean
+        is by mean(e), and the deviation, the length of a vector, by the length of e + mean(e)."""
         double = [None if t is None else t.double() for t in (self.weight, self.bias)]
         y = torch.group_norm(x.value, self.groups, *double, self.eps, False)
         n = x.value.shape[0]
         flat = x.value.reshape(n, self.groups, -1)
         deviation = torch.sqrt(flat.var(2, unbiased=False) + self.eps)
         repeat = self.channels // self.groups
-        shape = (n, self.channels, 1, 1, 1)
-        alpha = (1 / deviation).repeat_interleave(repeat, 1).view(shape)
-        mean = flat.mean(2).repeat_interleave(repeat, 1).view(shape)
+
+        def spread(t):
+            return t.repeat_interleave(repeat, 1).view(n, self.channels, 1, 1, 1)
+
+        off = x.error.reshape(n, self.groups, -1)
+        length = torch.sqrt(((off + off.mean(2, keepdim=True)) ** 2).mean(2))
+        least = spread(torch.where(length < deviation, deviation - length, torch.zeros(1).double()))  # 0: no bound
+        mean, off_mean = spread(flat.mean(2)), spread(off.mean(2))
+        magnitude = (x.worst() + mean.abs() + off_mean) / least
+        carried = (x.error + off_mean + (x.value - mean).abs() * spread(length / deviation)) / least
         if self.weight is not None:
-            alpha = alpha * double[0].view(1, -1, 1, 1, 1)
-        magnitude = ((x.value.abs() + mean.abs()) * alpha.abs())
+            scale = double[0].abs().view(1, -1, 1, 1, 1)
+            magnitude, carried = magnitude * scale, carried * scale
         if self.bias is not None:
             magnitude = magnitude + double[1].abs().view(1, -1, 1, 1, 1)
         # Sums of flat.shape[2] values in float64, here and there.
         lost = 16 * flat.shape[2] * U64 * magnitude
-        return Bounded(y, gamma(3) * magnitude + lost + TINY)
+        return Bounded(y, gamma(3) * magnitude + carried + lost + TINY)
 
     def geometry(self):
         return (1, 1, 1), (0, 0, 0)
@@ -94,10 +103,10 @@ class AdaptivePool:
     def expect(self, x):
         """A maximum is exact; a mean is summed in double and rounded once."""
         if not self.average:
-            return Bounded(F.adaptive_max_pool3d(x.value, self.size))
-        y = F.adaptive_avg_pool3d(x.value, self.size)
-        lost = 2 * x.value[0, 0].numel() * U64 * F.adaptive_avg_pool3d(x.value.abs(), self.size)
-        return Bounded(y, U * y.abs() + lost + TINY)
+            return Bounded(F.adaptive_max_pool3d(x.value, self.size), F.adaptive_max_pool3d(x.error, self.size))
+        y, carried = (F.adaptive_avg_pool3d(t, self.size) for t in (x.value, x.error))
+        lost = 2 * x.value[0, 0].numel() * U64 * F.adaptive_avg_pool3d(x.worst(), self.size)
+        return Bounded(y, carried + U * (y.abs() + carried) + lost + TINY)
 
     def geometry(self):
         stride = [n / s for n, s in zip(self.input, self.size)]
@@ -152,8 +161,9 @@ class ConvTranspose:
         w = self.weight.double()
         b = None if self.bias is None else self.bias.double()
         n = self._apply(torch.ones_like(x.value), torch.ones_like(w), None) + 1
-        magnitude = self._apply(x.value.abs(), w.abs(), None if b is None else b.abs())
-        error = (n * U / (1 - n * U) + 2 * n * U64) * magnitude + TINY
+        magnitude = self._apply(x.worst(), w.abs(), None if b is None else b.abs())
+        carried = self._apply(x.error, w.abs(), None)
+        error = (n * U / (1 - n * U) + 2 * n * U64) * magnitude + carried + TINY
         return Bounded(self._apply(x.value, w, b), error)
 
     def geometry(self):
@@ -206,9 +216,12 @@ class Resize:
         """Nearest: the very voxel that torch takes for float32. Linear: share, product and sum are rounded
         along each axis; coordinates in double are good to a few of its last bits."""
         if self.kind[0] != "trilinear":
-            return Bounded(self._apply(x.value.float()))
-        lost = 64 * max(self.input) * U64 * float(x.value.abs().max())
-        return Bounded(self._apply(x.value), gamma(9) * self._apply(x.value.abs()) + lost + TINY)
+            size = x.value.shape[2:]
+            numbers = self._apply(torch.arange(float(size.numel())).view(1, 1, *size))
+            return Bounded(*(t.flatten(2)[:, :, numbers.long().flatten()].reshape(t.shape[:2] + numbers.shape[2:])
+                             for t in (x.value, x.error)))
+        lost = 64 * max(self.input) * U64 * float(x.worst().max())
+        return Bounded(self._apply(x.value), gamma(9) * self._apply(x.worst()) + self._apply(x.error) + lost + TINY)
 
     def geometry(self):
         out = self.size or tuple(int(n * s) for n, s in zip(self.input, self.scale))

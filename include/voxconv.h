@@ -506,6 +506,20 @@ vox_status vox_prepare_orientation(vox_prepare *p, const char *text, vox_error *
 vox_status vox_prepare_size(const vox_input *in, const vox_prepare *p, int64_t size[3],
                             vox_error *err);
 
+/* A model card: what a model was trained on, as a JSON object in a file; the keys are axes,
+ * intensity, orientation, spacing, shape, softmax, argmax, labels and description. What it does not
+ * say is 0. */
+typedef struct vox_card {
+    bool axes_given, axes_whd; /* as in vox_model_options */
+    vox_prepare prepare;
+    bool softmax, argmax;
+    char *labels; /* path of a file with the names of labels: beside the card, or the card itself;
+                     NULL: none. Owned */
+} vox_card;
+/* Errors: VOX_ERR_WEIGHTS with file and key for what is no card, VOX_ERR_RESOURCE. */
+vox_status vox_card_read(const char *path, vox_card *card, vox_error *err);
+void vox_card_clear(vox_card *card);
+
 /* ---- Filtering ---------------------------------------------------------------------------------
  */
 

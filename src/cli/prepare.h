@@ -23,4 +23,11 @@ option_set set_spacing;     /* double[3] */
                    "to so many voxels about its middle: 256", set_triple, execution.prepare.shape, \
                    .min = 1, .max = INT32_MAX)
 
+/* The card of a model: `named`, or, where that is NULL, the file MODEL.card.json where there is
+ * one; empty where there is none. `verbose`: which one it is goes to stderr. */
+vox_status read_card(const char *model, const char *named, bool verbose, vox_card *card,
+                     vox_error *err);
+/* Fills what is not given with what the card says. */
+void fill_from_card(vox_prepare *p, const vox_prepare *card);
+
 #endif

@@ -14,11 +14,13 @@ typedef struct run_options {
     const char *weights;
     bool init;
     int64_t seed; /* or NOT_GIVEN */
-    int axes;
+    int axes;     /* or NOT_GIVEN */
     const char *output_name;
     model_inputs inputs;
     bool softmax, argmax;
     const char *labels;
+    const char *card;
+    bool no_card;
     execution_options execution; /* datatype 0: not given */
 } run_options;
 
@@ -43,6 +45,10 @@ static const option_row run_rows[] = {
         set_model_input, inputs),
     ROW(0, "output-name", "NAME", MODEL, "which output of an ONNX model (default: the first)",
         set_text, output_name),
+    ROW(0, "card", "FILE", MODEL,
+        "what the model was trained on, as defaults of options (default MODEL.card.json)", set_text,
+        card),
+    ROW(0, "no-card", NULL, MODEL, "leave MODEL.card.json aside", set_flag, no_card),
     PREPARE_ROWS(run_options),
     ROW(0, "softmax", NULL, RESULT, "softmax over the channels", set_flag, softmax),
     ROW(0, "argmax", NULL, RESULT, "the number of the largest channel: labels, as uint8 or uint16",
@@ -57,6 +63,7 @@ static const option_row run_rows[] = {
 static void run_defaults(void *values) {
     run_options *o = values;
     o->seed = NOT_GIVEN;
+    o->axes = NOT_GIVEN;
     execution_defaults(&o->execution);
     o->execution.datatype = 0;
 }
@@ -69,10 +76,8 @@ static vox_status check(const run_options *o, int operand_count, vox_error *err)
         reason = "only one of --weights and --init can be given";
     else if (!o->init && o->seed != NOT_GIVEN)
         reason = "--seed goes with --init only";
-    else if (o->labels && !o->argmax)
-        reason = "--labels goes with --argmax only: without it there are no labels to count";
-    else if (o->labels && o->execution.blend.kind != VOX_BLEND_EXACT)
-        reason = "--labels goes with --blend exact only: averages are no labels";
+    else if (o->card && o->no_card)
+        reason = "only one of --card and --no-card can be given";
     if (reason)
         return cli_fail(err, VOX_ERR_USAGE, "run: %s", reason);
     return execution_check("run", &o->execution, operand_count - 1, false, err);
@@ -183,18 +188,48 @@ static vox_status open_and_run(const run_options *o, const model_inputs *inputs,
     return status;
 }
 
+static vox_status check_labels(const run_options *o, vox_error *err) {
+    const char *reason = NULL;
+    if (o->labels && !o->argmax)
+        reason = "--labels goes with --argmax only: without it there are no labels to count";
+    else if (o->labels && o->execution.blend.kind != VOX_BLEND_EXACT)
+        reason = "--labels goes with --blend exact only: averages are no labels";
+    return reason ? cli_fail(err, VOX_ERR_USAGE, "run: %s", reason) : VOX_OK;
+}
+
+/* Options win over the card; --softmax and --argmax stand for all that becomes of the output. */
+static void take_card(run_options *o, const vox_card *card) {
+    fill_from_card(&o->execution.prepare, &card->prepare);
+    if (o->axes == NOT_GIVEN && card->axes_given)
+        o->axes = card->axes_whd ? AXES_WHD : AXES_DHW;
+    if (!o->softmax && !o->argmax) {
+        o->softmax = card->softmax;
+        o->argmax = card->argmax;
+    }
+    if (!o->labels && o->argmax && o->execution.blend.kind == VOX_BLEND_EXACT)
+        o->labels = card->labels;
+}
+
 static vox_status run(const void *values, int operand_count, char **operands, vox_error *err) {
-    const run_options *o = values;
+    run_options with_card = *(const run_options *)values;
+    const run_options *o = &with_card;
+    vox_card card = {.labels = NULL};
     vox_status status = check(o, operand_count, err);
     if (!status)
         status = execution_begin(&o->execution, err);
+    if (!status && !o->no_card)
+        status = read_card(operands[0], o->card, o->execution.verbose, &card, err);
     if (status)
         return status;
+    take_card(&with_card, &card);
     model_inputs inputs = o->inputs;
-    status = model_inputs_read(&inputs, err);
+    status = check_labels(o, err);
+    if (!status)
+        status = model_inputs_read(&inputs, err);
     if (!status)
         status = open_and_run(o, &inputs, operand_count, operands, err);
     model_inputs_free(&inputs);
+    vox_card_clear(&card);
     return status;
 }
 

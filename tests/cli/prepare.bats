@@ -225,3 +225,70 @@ sees() {
     fails 3 "a.nii: sform column 2 has no length"
     [ ! -e out.nii ]
 }
+
+# ---- Model cards ----
+
+@test "a card sets what its options would, and options win" {
+    printf 'input\nconv3d a out_channels=2 kernel_size=3 padding=1\n' >net.txt
+    cat >net.txt.card.json <<'CARD'
+{"orientation": "LIA", "spacing": [4, 4, 3], "shape": [40, 50, 60], "intensity": "percentile:1,99", "argmax": true}
+CARD
+    cp net.txt bare.txt
+    grid='--orientation LIA --spacing 4,4,3 --shape 40,50,60'
+    # gives OPTIONS WORDS...: what bare.txt makes with OPTIONS is what the card and the WORDS make.
+    gives() {
+        local options=$1
+        shift
+        # shellcheck disable=SC2086 # words
+        "$VOXCONV" run bare.txt "$samples/mri.nii.gz" --init -q -f -o want.nii $options
+        "$VOXCONV" run "$@" "$samples/mri.nii.gz" --init -q -f -o out.nii
+        cmp want.nii out.nii
+    }
+    gives "$grid --intensity percentile:1,99 --argmax" net.txt
+    gives "$grid --intensity percentile:1,99 --argmax" bare.txt --card net.txt.card.json
+    gives "$grid --intensity zscore --argmax" net.txt --intensity zscore
+    gives "$grid --intensity none --argmax" net.txt --intensity none
+    gives "$grid --intensity percentile:1,99 --softmax" net.txt --softmax
+    gives "--orientation RAS --spacing 4 --shape 30 --intensity percentile:1,99 --argmax" net.txt --shape 30 \
+        --spacing 4mm --orientation RAS
+    gives "" net.txt --no-card
+    echo '{"softmax": true}' >other.json
+    gives "--softmax" net.txt --card other.json
+    vox run net.txt "$samples/mri.nii.gz" --init -v -f -o out.nii
+    [ "${lines[0]}" = "voxconv: net.txt.card.json: is the model's card" ]
+}
+
+@test "a card's axes are those of the option" {
+    python3 -B "$BATS_TEST_DIRNAME/make_models.py" models
+    model=models/functional/model.json
+    "$VOXCONV" run $model "$samples/mri.nii.gz" --axes whd -q -o want.nii
+    echo '{"axes": "whd"}' >$model.card.json
+    "$VOXCONV" run $model "$samples/mri.nii.gz" -q -o out.nii
+    cmp want.nii out.nii
+    "$VOXCONV" run $model "$samples/mri.nii.gz" --no-card -q -f -o want.nii
+    "$VOXCONV" run $model "$samples/mri.nii.gz" --axes dhw -q -f -o out.nii
+    cmp want.nii out.nii
+}
+
+@test "cards that are refused, with file and key" {
+    volume a.nii 2,2,2
+    printf 'input\nidentity\n' >net.txt
+    echo '{"intensity": "minmax", "orientatoin": "RAS"}' >net.txt.card.json
+    vox run net.txt a.nii --init -o out.nii
+    fails 5 "net.txt.card.json: orientatoin: no key of a model card; there are axes, intensity, orientation, "
+    echo '{"spacing": "1mm"}' >net.txt.card.json
+    vox run net.txt a.nii --init -o out.nii
+    fails 5 "net.txt.card.json: spacing: must be a number of mm above 0, or three as [D, H, W]"
+    echo 'spacing: 1' >net.txt.card.json
+    vox run net.txt a.nii --init -o out.nii
+    fails 5 "net.txt.card.json: line 1: not JSON"
+    rm net.txt.card.json
+    mkdir net.txt.card.json
+    vox run net.txt a.nii --init -o out.nii
+    fails 5 "net.txt.card.json: "
+    vox run net.txt a.nii --init --card none.json -o out.nii
+    fails 5 "none.json: "
+    vox run net.txt a.nii --init --card none.json --no-card -o out.nii
+    fails 2 "only one of --card and --no-card can be given"
+    [ ! -e out.nii ]
+}

@@ -7,7 +7,7 @@ build=$1
 seeds=$build/seeds
 made=$seeds/made
 rm -rf "$seeds"
-mkdir -p "$made"/{scans,weights} "$seeds"/{nifti,gunzip,npy,npz,safetensors,pt,text,nifti_weights,kernel,options,onnx,network,tfjs}
+mkdir -p "$made"/{scans,weights} "$seeds"/{nifti,gunzip,npy,npz,safetensors,pt,text,nifti_weights,kernel,options,onnx,network,tfjs,card}
 python3 tests/cli/make_bad_scans.py "$made/scans"
 python3 tests/cli/make_bad_weights.py "$made/weights"
 
@@ -100,6 +100,9 @@ for file in "$made"/models/{functional,sequential,arithmetic,turned,uint8,bad/*}
     jq -c . "$file" >"$to" 2>/dev/null || cp "$file" "$to"
     { printf -- '---\n' && cat "$(dirname "$file")"/*.bin; } >>"$to"
 done
+printf '{"axes": "whd", "orientation": "LIA", "spacing": [3, 1, 0.5], "intensity": "window:40,400"}' >"$seeds/card/card"
+printf '{"shape": [64, 64, 64], "argmax": true, "labels": ["air", "water"], "description": "x"}' >"$seeds/card/labels"
+grep -ohE '"[a-z]+"' src/model/card.c | sort -u >"$seeds/card.dict"
 # Words of both formats for the fuzzer.
 grep -oE '"[a-z_0-9 ]+"' src/model/text_layers.c | tr -d '"' | tr ' ' '\n' | grep . | sort -u | sed 's/.*/"&"\n"&="/' >"$seeds/network.dict"
 grep -ohE '"[A-Za-z_0-9]+"' src/model/keras*.c src/model/tfjs.c | sort -u >"$seeds/tfjs.dict"

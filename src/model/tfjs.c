@@ -185,7 +185,8 @@ static vox_status tfjs_open(vox_model *m, const unsigned char *data, int64_t byt
         config = topology;
     if (!json_is_object(config))
         return malformed(m, "modelTopology: missing: a model.json of TensorFlow.js has one", err);
-    const vox_status status = vox_keras_check(k, config, &m->in_channels, m->in_size, &m->vector, err);
+    const vox_status status =
+        vox_keras_check(k, config, &m->in_channels, m->in_size, &m->vector, err);
     return status ? status : read_weights(m, k, err);
 }
 

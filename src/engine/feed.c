@@ -167,21 +167,25 @@ static void split_row(const vox_feed *f, const float *row, float *to) {
     }
 }
 
-void vox_feed_pad_row(const vox_feed *f, int64_t c, int64_t d, int64_t r, const float *from,
-                      int thread) {
+void vox_feed_pad_rows(const vox_feed *f, int64_t c, int64_t d, int64_t r, int64_t end,
+                       const float *from, int64_t from_stride, int thread) {
     const int64_t front = vox_axis_front(&f->axis[2]), columns = f->in[3];
+    const bool border_stays = vox_feed_border_stays(f);
     float *interior = vox_plane_row(&f->ring, c, d, r), *padded = interior - front;
-    if (f->layout.phases == 1) {
-        if (from)
-            f->kernel->copy_row(interior, from, columns);
-        if (!vox_feed_border_stays(f))
-            pad_ends(f, padded);
-        return;
+    float *scratch = f->layout.phases > 1 ? f->scratch + thread * scratch_floats(f) : NULL;
+    for (; r < end; r++, interior += f->ring.row_stride, padded += f->ring.row_stride) {
+        if (f->layout.phases == 1) {
+            if (from)
+                f->kernel->copy_row(interior, from, columns);
+            if (!border_stays)
+                pad_ends(f, padded);
+        } else {
+            f->kernel->copy_row(scratch + front, from ? from : interior, columns);
+            pad_ends(f, scratch);
+            split_row(f, scratch, padded);
+        }
+        from = from ? from + from_stride : NULL;
     }
-    float *scratch = f->scratch + thread * scratch_floats(f);
-    f->kernel->copy_row(scratch + front, from ? from : interior, columns);
-    pad_ends(f, scratch);
-    split_row(f, scratch, padded);
 }
 
 typedef struct padding {

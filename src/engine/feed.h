@@ -57,10 +57,10 @@ float *vox_feed_row(const vox_feed *f, int64_t d, int64_t r);
 float *vox_feed_plane(const vox_feed *f, int64_t d);
 /* Whether the padding of a row stays as vox_feed_start made it. */
 bool vox_feed_border_stays(const vox_feed *f);
-/* Pads row r of channel c in plane d, once its interior is there, or takes that from `from` where
- * it is not NULL. */
-void vox_feed_pad_row(const vox_feed *f, int64_t c, int64_t d, int64_t r, const float *from,
-                      int thread);
+/* Pads rows [r, end) of channel c in plane d, once their interior is there, or takes that from
+ * `from` and what lies from_stride floats behind it, row by row, where that is not NULL. */
+void vox_feed_pad_rows(const vox_feed *f, int64_t c, int64_t d, int64_t r, int64_t end,
+                       const float *from, int64_t from_stride, int thread);
 /* Lets the reader look at planes [d, d+count), which are here and padded. */
 void vox_feed_gather(const vox_feed *f, int64_t d, int64_t count);
 /* Pads planes [d, d+count) above and below their interior. */

@@ -148,6 +148,16 @@ static void apply_op(const vox_stage *s, const vox_op *op, int64_t d, int64_t r)
                                    side.row + c * side.channel_stride, ring->columns);
 }
 
+/* Pads rows [row, row_end) of some channels in plane d of a feed. `from`: vox_feed_pad_rows. */
+static void pad_rows(const vox_feed *to, int64_t d, int64_t row, int64_t row_end, int64_t channel,
+                     int64_t channel_end, const origin *from, int thread) {
+    for (int64_t c = channel; c < channel_end; c++) {
+        const float *first = from ? origin_row(from, c, d, row) : NULL;
+        const float *second = from && row + 1 < row_end ? origin_row(from, c, d, row + 1) : first;
+        vox_feed_pad_rows(to, c, d, row, row_end, first, second - first, thread);
+    }
+}
+
 static void arrive_unit(void *user, int64_t unit, int thread) {
     const arrival *a = user;
     const vox_stage *s = a->stage;
@@ -167,10 +177,8 @@ static void arrive_unit(void *user, int64_t unit, int thread) {
     for (int i = s->to_count; i-- > 0;) { /* the first one last: the others copy from it */
         const origin ring = {&first->ring, NULL};
         const origin *from = i > 0 ? &ring : a->straight ? a->x : NULL; /* NULL: it is there */
-        for (int64_t c = channel; c < channel_end; c++)
-            for (int64_t r = row; r < row_end && (from || !vox_feed_border_stays(first)); r++)
-                vox_feed_pad_row(s->to[i], c, d, r, from ? origin_row(from, c, d, r) : NULL,
-                                 thread);
+        if (from || !vox_feed_border_stays(first))
+            pad_rows(s->to[i], d, row, row_end, channel, channel_end, from, thread);
     }
 }
 

@@ -107,6 +107,8 @@ void vox_feed_free(vox_feed *f) {
 /* ---- Flow ---- */
 
 float *vox_feed_plane(const vox_feed *f, int64_t d) {
+    if (f->pool->external)
+        return vox_plane_row(&f->ring, 0, d, 0);
     return f->slot[d % f->ring.slots];
 }
 

@@ -53,7 +53,8 @@ void vox_feed_rewind(vox_feed *f);
 
 /* Row r of plane d of the reader's result, in channel 0; where the reader has no window. */
 float *vox_feed_row(const vox_feed *f, int64_t d, int64_t r);
-/* Padded row 0 of channel 0 of plane d. */
+/* Padded row 0 of channel 0 of plane d; row 0 where the planes are somebody else's and have no
+ * padding. */
 float *vox_feed_plane(const vox_feed *f, int64_t d);
 /* Whether the padding of a row stays as vox_feed_start made it. */
 bool vox_feed_border_stays(const vox_feed *f);

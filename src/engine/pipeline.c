@@ -13,7 +13,7 @@ struct vox_pipeline {
     vox_stage **stage; /* [stage_count], a stage behind those that it reads; the source first, the
                           sink last */
     int pool_count, pool_room;
-    vox_pool **pool; /* the sink's planes are the last one's, and nobody else's */
+    vox_pool **pool;
     vox_box in;
     int64_t slab;
 };
@@ -46,6 +46,23 @@ int64_t vox_pipeline_good_slab(const vox_network *network, const int64_t in[4], 
     const int64_t out_plane = shape[0] * shape[2] * shape[3] * (int64_t)sizeof(float);
     free(values);
     return vox_max(vox_min(slab, out_bytes * threads / out_plane), 1);
+}
+
+/* Whether layer l can read the planes of somebody else. */
+static bool reads_bare(const vox_layer *l, const vox_axis axis[3]) {
+    return l && l->class->reads_bare && l->class->reads_bare(l, axis);
+}
+
+int64_t vox_pipeline_lent_slab(const vox_network *network, const int64_t in[4], int threads) {
+    int64_t slab = vox_pipeline_good_slab(network, in, threads);
+    vox_value *values = vox_network_values(network, in, NULL);
+    /* One layer that holds no plane has no use for slabs, unless the planes that it looks at are so
+     * far apart that a ring of them serves the caches better. */
+    if (values && network->count == 1 && network->current == 1 && values[1].axis[0].dilation == 1 &&
+        reads_bare(network->layer[0], values[1].axis))
+        slab = in[1];
+    free(values);
+    return slab;
 }
 
 /* ---- Levels: what is needed of every value ---- */
@@ -337,11 +354,12 @@ static vox_status build(builder *b) {
 
 /* ---- Pools ---- */
 
-/* A pool for the planes of a feed: one whose planes are laid out alike, or where `own` a new one.
+/* A pool for the planes of a feed: one whose planes are laid out alike, or where `own` one that
+ * nobody else takes from.
  */
 static vox_status find_pool(vox_pipeline *p, vox_feed *f, bool own, vox_error *err) {
     for (int i = 0; i < p->pool_count && !own && !f->pool; i++)
-        if (vox_pool_fits(p->pool[i], &f->layout))
+        if (!p->pool[i]->own && vox_pool_fits(p->pool[i], &f->layout))
             f->pool = p->pool[i];
     if (!f->pool) {
         vox_pool **list =
@@ -353,6 +371,7 @@ static vox_status find_pool(vox_pipeline *p, vox_feed *f, bool own, vox_error *e
         if (!f->pool)
             return VOX_ERR_RESOURCE;
         f->pool->layout = f->layout;
+        f->pool->own = own;
         f->pool->threads = f->threads;
         p->pool[p->pool_count++] = f->pool;
     }
@@ -365,7 +384,9 @@ static vox_status share_slots(vox_pipeline *p, vox_error *err) {
     vox_status status = VOX_OK;
     for (int i = 1; i < p->stage_count && !status; i++) {
         vox_stage *s = p->stage[i];
-        status = find_pool(p, &s->main, i == p->stage_count - 1, err);
+        /* What goes in and what comes out may be somebody else's. */
+        const bool end = i == p->stage_count - 1 || &s->main == p->stage[0]->to[0];
+        status = find_pool(p, &s->main, end, err);
         for (int k = 0; k < s->op_count && !status; k++)
             if (s->op[k].side)
                 status = find_pool(p, s->op[k].side, false, err);
@@ -580,6 +601,15 @@ int64_t vox_pipeline_out_slab(const vox_pipeline *p) {
 void vox_pipeline_set_output(vox_pipeline *p, const vox_planes *output) {
     sink(p)->main.ring = *output;
     sink(p)->main.pool->external = true;
+}
+
+void vox_pipeline_lend_input(vox_pipeline *p, const vox_planes *input) {
+    const vox_stage *s = source(p);
+    vox_feed *f = s->to[0];
+    if (s->op_count > 0 || s->to_count != 1 || !reads_bare(f->window, f->axis))
+        return;
+    f->ring = *input;
+    f->pool->external = true;
 }
 
 vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *to, void *user, vox_error *err) {

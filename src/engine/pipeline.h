@@ -35,6 +35,9 @@ typedef vox_status vox_pipeline_sink(void *user, int64_t d, int64_t count, const
  * threads busy, few enough to stay in the outer caches until they are used. */
 int64_t vox_pipeline_good_slab(const vox_network *network, const int64_t in[4], int threads);
 
+/* The same where the input is lent (vox_pipeline_lend_input) and the output is the caller's. */
+int64_t vox_pipeline_lent_slab(const vox_network *network, const int64_t in[4], int threads);
+
 /* What computing `part` of the output (NULL: all) takes for an input (C, D, H, W). */
 typedef struct vox_need {
     vox_box in;            /* the part of the input */
@@ -63,6 +66,10 @@ int64_t vox_pipeline_out_slab(const vox_pipeline *p);
  * instead of a ring of the pipeline's own. Before vox_pipeline_start; and again between volumes, to
  * move on. */
 void vox_pipeline_set_output(vox_pipeline *p, const vox_planes *output);
+/* Tells where the planes that are pushed lie, all of them, as long as the pipeline works. Where the
+ * network's first layer can read them there, they are not copied. Before vox_pipeline_start; and
+ * again between volumes, to move on. */
+void vox_pipeline_lend_input(vox_pipeline *p, const vox_planes *input);
 /* Takes the memory, packs the weights. sink may be NULL where there is an output. */
 vox_status vox_pipeline_start(vox_pipeline *p, vox_pipeline_sink *sink, void *user, vox_error *err);
 /* Where the planes that are pushed next are to be written. */

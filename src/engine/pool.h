@@ -26,7 +26,9 @@ typedef struct vox_plane_layout {
 typedef struct vox_pool {
     vox_plane_layout layout;
     bool zero_plane; /* a slot more, of `fill` alone */
-    bool external;   /* its planes lie in somebody else's memory */
+    bool external; /* its planes are somebody else's: those of the result or, where the reader has a
+                      window, a source's, without padding */
+    bool own;      /* one feed's, and nobody else's */
     int threads;
     int64_t taken, most; /* slots, at the moment and at most */
     float *memory;

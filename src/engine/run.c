@@ -17,20 +17,20 @@ vox_status vox_network_run(const vox_network *c, const float *x, const int64_t i
     if (status)
         return status;
     threads = vox_thread_count(threads);
-    const int64_t slab = vox_pipeline_good_slab(c, n, threads);
+    const int64_t slab = vox_pipeline_lent_slab(c, n, threads);
     vox_error local = {0};
     vox_pipeline *p = vox_pipeline_new(c, n, NULL, slab, threads, &local);
     if (!p)
         return vox_fail(err, local.status, "%s", local.message);
-    vox_planes to = vox_dense_planes(y, out);
+    vox_planes from = vox_dense_planes(x, n), to = vox_dense_planes(y, out);
+    vox_pipeline_lend_input(p, &from);
     vox_pipeline_set_output(p, &to);
     status = vox_pipeline_start(p, NULL, NULL, err);
     for (int64_t f = 0; f < in[0] && !status; f++) {
-        for (int64_t d = 0; d < n[1] && !status; d += slab) {
-            const vox_planes from = vox_dense_planes(x, n);
+        for (int64_t d = 0; d < n[1] && !status; d += slab)
             status = vox_pipeline_push(p, vox_min(slab, n[1] - d), &from, err);
-        }
-        x += n[0] * n[1] * n[2] * n[3];
+        from.data += n[0] * n[1] * n[2] * n[3];
+        vox_pipeline_lend_input(p, &from);
         to.data += out[0] * out[1] * out[2] * out[3];
         vox_pipeline_set_output(p, &to);
     }

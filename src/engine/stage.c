@@ -67,18 +67,21 @@ vox_status vox_stage_start(vox_stage *s, vox_error *err) {
     if (status || !s->window)
         return status;
     const vox_feed *f = &s->main;
-    const vox_plane_layout *l = &f->layout;
     const vox_axis *h = &f->axis[1], *w = &f->axis[2];
     s->planes = vox_alloc(plane_pointers(s), sizeof *s->planes, "plane table", err);
     s->row_offset = vox_alloc(h->kernel, sizeof(int64_t), "row table", err);
     s->column_offset = vox_alloc(w->kernel, sizeof(int64_t), "column table", err);
     if (!s->planes || !s->row_offset || !s->column_offset)
         return VOX_ERR_RESOURCE;
+    /* A plane begins with its padding, or where it has none at its first row and column. */
+    const int64_t top = f->pool->external ? 0 : vox_axis_front(h),
+                  left = f->pool->external ? 0 : vox_axis_front(w);
     for (int64_t k = 0; k < h->kernel; k++)
-        s->row_offset[k] = (l->front_rows - h->before + k * h->dilation) * l->row_stride;
+        s->row_offset[k] = (top - h->before + k * h->dilation) * f->ring.row_stride;
     for (int64_t k = 0; k < w->kernel; k++) {
-        const int64_t column = l->front_columns - w->before + k * w->dilation;
-        s->column_offset[k] = column % l->phases * l->phase_length + column / l->phases;
+        const int64_t column = left - w->before + k * w->dilation;
+        s->column_offset[k] =
+            column % f->layout.phases * f->layout.phase_length + column / f->layout.phases;
     }
     if (!s->window->class->prepare)
         return VOX_OK;
@@ -184,10 +187,12 @@ static void arrive_unit(void *user, int64_t unit, int thread) {
 
 static void arrive(const vox_stage *s, int64_t from, int64_t count, const origin *x) {
     const int64_t rows = s->out[2];
+    s->to[0]->by_channel = x && arrives_by_channel(s);
+    if (s->to[0]->pool->external && s->to[0]->window)
+        return; /* borrowed: read where they lie */
     arrival a = {s, from, count, x, UNIT_ROWS, vox_ceil_div(rows, UNIT_ROWS), s->out[0], false};
     int64_t units = a.row_units * count;
     a.straight = x && s->op_count == 0 && s->to_count == 1;
-    s->to[0]->by_channel = x && arrives_by_channel(s);
     if (s->to[0]->by_channel) {
         a.unit_rows = rows;
         a.row_units = a.unit_channels = 1;
@@ -252,8 +257,8 @@ static void run_window(vox_stage *s, int64_t count) {
         .axis = f->axis,
         .planes = s->window->class->reach ? NULL : s->planes,
         .from = &f->ring,
-        .channel_stride = f->layout.channel_stride,
-        .row_stride = f->layout.row_stride,
+        .channel_stride = f->ring.channel_stride,
+        .row_stride = f->ring.row_stride,
         .row_offset = s->row_offset,
         .column_offset = s->column_offset,
         .first = s->produced,
@@ -261,6 +266,7 @@ static void run_window(vox_stage *s, int64_t count) {
         .to = &to,
         .threads = s->threads,
         .by_channel = f->by_channel,
+        .bare = f->pool->external,
     };
     s->window->class->window(s->window, f->prepared, &w);
 }

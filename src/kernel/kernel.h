@@ -34,6 +34,13 @@ typedef struct vox_kernel_shape {
                                    last column meet zero padding, and need not be looked at */
     bool shares_rows; /* the stride along H equals the dilation: output rows one below the other
                          meet the same input rows */
+    /* The input has no padding: rows of in_columns floats lie in somebody's memory, and nothing
+     * beside, above and below them may be read. It counts as zeros, and NaN of any bits among the
+     * input become the machine's in the output. */
+    bool bare;
+    int64_t in_columns;
+    int64_t column_origin, column_dilation; /* output column c meets column_origin + c +
+                                               k*column_dilation at tap k, where it exists */
 } vox_kernel_shape;
 
 /* How jobs of one shape are cut into tiles. */
@@ -43,13 +50,16 @@ typedef struct vox_kernel_plan {
     int64_t height;       /* rows of a band of tiles */
     int64_t across;       /* tiles side by side in a band */
     int64_t across_lower; /* in the last band, where it has fewer rows */
+    int64_t across_one;   /* in a band of one row */
+    float nan;            /* vox_machine_nan() */
 } vox_kernel_plan;
 
 typedef struct vox_kernel_job {
     const vox_kernel_plan *plan;
     /* [kD] the padded plane under each kd, row 0 and column 0 of the padded channel 0; NULL: a
      * plane of zero padding, which is skipped. Behind the input of the last column the kernel may
-     * read up to VOX_KERNEL_MAX_VECTOR - 1 floats. */
+     * read up to VOX_KERNEL_MAX_VECTOR - 1 floats. Where the shape is bare, the plane as it is; the
+     * offsets of taps may then be negative, row_count is not 0, and nothing else is read. */
     const float *const *planes;
     int64_t in_offset;            /* added to every plane: first channel of the group, first row */
     int64_t in_channel_stride;    /* floats */
@@ -74,6 +84,8 @@ typedef struct vox_kernel {
      * jobs of this shape (whose block is not looked at). Block b of n covers channels
      * [out_channels*b/n, out_channels*(b+1)/n). */
     int64_t (*block_count)(int64_t out_channels, const vox_kernel_shape *shape);
+    /* Whether jobs of this shape can be bare, however many rows they have. */
+    bool (*reads_bare)(const vox_kernel_shape *shape);
     vox_kernel_plan (*plan)(const vox_kernel_shape *shape);
     void (*run)(const vox_kernel_job *job);
     /* to[i] = from[i], every NaN vox_machine_nan(), for `columns` values. */

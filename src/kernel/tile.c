@@ -36,10 +36,21 @@ enum {
 
 /* -0 becomes +0. Whether a sum of nothing but zeros ends as +0 or -0 depends on whether products
  * with the zeros of the padding were added to it or skipped; with this it does not, and skipping is
- * free. */
-INLINE vec positive_zero(vec v) {
-    return vec_add(v, vec_broadcast(0.0f));
+ * free. And NaN, whose bits a bare input may have brought in, become the machine's. */
+INLINE vec result(const vox_kernel_job *job, vec v) {
+    return vec_clean(v, vec_broadcast(job->plan->nan));
 }
+
+/* The first and the last vector of a tile in a bare row meet columns that do not exist. Those are
+ * not read: the masks of the lanes that are, for each tap along W. A vector between them never
+ * meets an end (reads_bare). A load with a mask takes half a multiply-add's time besides the
+ * load's own; in most rows, of three taps the first vector needs one at the first alone, and the
+ * last vector at the last. */
+typedef struct edges {
+    vec_mask first[3], last[3];
+    bool few;  /* of three taps, as said above */
+    bool none; /* is needed at all */
+} edges;
 
 /* Where a tile is: everything about it that is not a constant of the code. */
 typedef struct place {
@@ -50,6 +61,7 @@ typedef struct place {
     int last;                           /* columns of the last vector of a row that exist */
     bool skip_first, skip_last; /* deep tiles: the first tap of the first column and the last tap of
                                    the last one meet padding */
+    const edges *edges;         /* at the ends of a bare row */
 } place;
 
 /* Keeps the compiler from making an address of each column that a tile loads from, for which there
@@ -59,13 +71,25 @@ INLINE const float *one_address(const float *p) {
     return p;
 }
 
-/* One tap: every input vector against every weight of the block. */
+/* Vector n of `count` at tap k. e NULL: none needs a mask. few is a constant. */
+INLINE vec load_between(const float *x, const edges *e, const bool few, const int k, const int n,
+                        const int count) {
+    if (e && n == 0 && (!few || k == 0 || (count == 1 && k == 2)))
+        return vec_load_masked(x, e->first[k]);
+    if (e && n == count - 1 && (!few || k == 2))
+        return vec_load_masked(x + n * VEC_WIDTH, e->last[k]);
+    return vec_load(x + n * VEC_WIDTH);
+}
+
+/* One tap: every input vector against every weight of the block. e, few, k: load_between. */
 INLINE void tap(const float *x, int64_t row_step, const float *weight, const int block,
-                const int across, const int down, vec acc[MAX_BLOCK][MAX_VECTORS]) {
+                const int across, const int down, const edges *e, const bool few, const int k,
+                vec acc[MAX_BLOCK][MAX_VECTORS]) {
     vec input[MAX_VECTORS];
     UNROLL for (int d = 0; d < down; d++, x += row_step) {
         x = one_address(x);
-        UNROLL for (int a = 0; a < across; a++) input[d * across + a] = vec_load(x + a * VEC_WIDTH);
+        UNROLL for (int a = 0; a < across; a++) input[d * across + a] =
+            load_between(x, e, few, k, a, across);
     }
     UNROLL for (int m = 0; m < block; m++) {
         vec w = vec_broadcast(weight[m]);
@@ -81,9 +105,9 @@ INLINE void prefetch(const float *x, int64_t row_step, const int across, const i
     }
 }
 
-/* block, across, down and kw_constant (0: as the job says) are constants of each call. */
+/* block, across, down, kw_constant (0: as the job says) and bare are constants of each call. */
 INLINE void tile(const vox_kernel_job *job, const place *at, const int block, const int across,
-                 const int down, const int kw_constant) {
+                 const int down, const int kw_constant, const bool bare) {
     if (block * across * down > VEC_ACCUMULATORS)
         return; /* an instance that this instruction set never asks for: compiles to nothing */
     vec acc[MAX_BLOCK][MAX_VECTORS];
@@ -91,6 +115,8 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
         vec bias = vec_broadcast(job->bias[m]);
         UNROLL for (int n = 0; n < across * down; n++) acc[m][n] = bias;
     }
+    const edges ends = bare ? *at->edges : (edges){0};
+    const edges *const e = bare ? &ends : NULL;
     const int64_t kw = kw_constant ? kw_constant : job->plan->shape.kernel_size[2];
     const int64_t *const column = job->column_offset, row_step = job->in_row_step;
     const int64_t channel_weights =
@@ -102,11 +128,19 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
             const float *weight = one_address(t->weight + weights);
             if (kw_constant) { /* no branch between the taps of a row */
                 prefetch(row + job->in_channel_stride, row_step, across, down);
-                UNROLL for (int w = 0; w < kw_constant; w++)
-                    tap(row + column[w], row_step, weight + w * block, block, across, down, acc);
+                if (bare && ends.few) {
+                    UNROLL for (int w = 0; w < kw_constant; w++)
+                        tap(row + column[w], row_step, weight + w * block, block, across, down, e,
+                            true, w, acc);
+                } else {
+                    UNROLL for (int w = 0; w < kw_constant; w++)
+                        tap(row + column[w], row_step, weight + w * block, block, across, down, e,
+                            false, w, acc);
+                }
             } else {
                 for (int64_t w = 0; w < kw; w++, weight += block)
-                    tap(row + column[w], row_step, weight, block, across, down, acc);
+                    tap(row + column[w], row_step, weight, block, across, down, NULL, false, 0,
+                        acc);
             }
         }
         in += job->in_channel_stride;
@@ -116,7 +150,7 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
         UNROLL for (int n = 0; n < across * down; n++) {
             float *out = at->out + m * job->out_channel_stride + n / across * job->out_row_stride +
                          n % across * VEC_WIDTH;
-            const vec sum = positive_zero(acc[m][n]);
+            const vec sum = result(job, acc[m][n]);
             if (n % across == across - 1 && at->last < VEC_WIDTH)
                 vec_store_part(out, sum, at->last);
             else
@@ -162,10 +196,11 @@ INLINE void shared_row(const vox_kernel_job *job, const float *row, const float 
         shared_tap(row + job->column_offset[w], weight + w, kw, low, high, rows, vectors, acc);
 }
 
-INLINE void store_row(const place *at, float *out, const vec *sum, const int vectors) {
+INLINE void store_row(const vox_kernel_job *job, const place *at, float *out, const vec *sum,
+                      const int vectors) {
     UNROLL for (int n = 0; n < vectors - 1; n++)
-        vec_store(out + n * VEC_WIDTH, positive_zero(sum[n]));
-    vec_store_part(out + (vectors - 1) * VEC_WIDTH, positive_zero(sum[vectors - 1]), at->last);
+        vec_store(out + n * VEC_WIDTH, result(job, sum[n]));
+    vec_store_part(out + (vectors - 1) * VEC_WIDTH, result(job, sum[vectors - 1]), at->last);
 }
 
 /* rows, vectors and kh_constant (0: as the job says) are constants of each call; at->kh and
@@ -198,21 +233,44 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
             }
         }
     UNROLL for (int r = 0; r < rows; r++)
-        store_row(at, at->out + r * job->out_row_stride, acc[r], vectors);
+        store_row(job, at, at->out + r * job->out_row_stride, acc[r], vectors);
 }
 
 /* Kernels of 3 x 3, the commonest: the nine weights of a plane wait in registers, too. */
 
 enum { HELD_VECTORS = 2, HELD_ROWS = VEC_ACCUMULATORS < 16 ? VEC_ACCUMULATORS / 2 : 8 };
 
-/* rows and vectors are constants of each call. */
-INLINE void held(const vox_kernel_job *job, const place *at, const int rows, const int vectors) {
+/* One plane. rows, vectors, bare and few are constants of each call; w are its weights. */
+INLINE void held_plane(const vox_kernel_job *job, const place *at, const float *row, const vec *w,
+                       const int rows, const int vectors, const edges *e, const bool few,
+                       vec acc[HELD_ROWS][HELD_VECTORS]) {
+    const int64_t *const column = job->column_offset, step = job->in_row_step;
+    UNROLL for (int q = 0; q < rows + 2; q++, row += step) {
+        if (e && (q < at->kh || q >= at->kh_end))
+            continue;
+        UNROLL for (int k = 0; k < 3; k++) {
+            const float *x = one_address(row + column[k]);
+            UNROLL for (int n = 0; n < vectors; n++) {
+                const vec input = load_between(x, e, few, k, n, vectors);
+                UNROLL for (int h = 2; h >= 0; h--) { /* row q at tap 0, q-1 at 1, ... */
+                    if (q - h >= 0 && q - h < rows)
+                        acc[q - h][n] = vec_fmadd(input, w[h * 3 + k], acc[q - h][n]);
+                }
+            }
+        }
+    }
+}
+
+/* rows, vectors and bare are constants of each call. */
+INLINE void held(const vox_kernel_job *job, const place *at, const int rows, const int vectors,
+                 const bool bare) {
     const vox_kernel_shape *s = &job->plan->shape;
+    const edges ends = bare ? *at->edges : (edges){0};
+    const edges *const e = bare ? &ends : NULL;
     vec acc[HELD_ROWS][HELD_VECTORS];
     UNROLL for (int r = 0; r < rows; r++) {
         UNROLL for (int n = 0; n < vectors; n++) acc[r][n] = vec_broadcast(job->bias[0]);
     }
-    const int64_t *const column = job->column_offset, step = job->in_row_step;
     const float *weight = job->weight;
     int64_t in = at->in;
     for (int64_t c = 0; c < s->in_channels; c++, in += job->in_channel_stride)
@@ -222,31 +280,29 @@ INLINE void held(const vox_kernel_job *job, const place *at, const int rows, con
             vec w[9];
             UNROLL for (int i = 0; i < 9; i++) w[i] = vec_broadcast(weight[i]);
             const float *row = job->planes[d] + in + job->row_offset[0];
-            UNROLL for (int q = 0; q < rows + 2; q++, row += step) {
-                UNROLL for (int k = 0; k < 3; k++) {
-                    const float *x = one_address(row + column[k]);
-                    UNROLL for (int n = 0; n < vectors; n++) {
-                        const vec input = vec_load(x + n * VEC_WIDTH);
-                        UNROLL for (int h = 2; h >= 0; h--) { /* row q at tap 0, q-1 at 1, ... */
-                            if (q - h >= 0 && q - h < rows)
-                                acc[q - h][n] = vec_fmadd(input, w[h * 3 + k], acc[q - h][n]);
-                        }
-                    }
-                }
-            }
+            if (bare && ends.few)
+                held_plane(job, at, row, w, rows, vectors, e, true, acc);
+            else
+                held_plane(job, at, row, w, rows, vectors, e, false, acc);
         }
     UNROLL for (int r = 0; r < rows; r++)
-        store_row(at, at->out + r * job->out_row_stride, acc[r], vectors);
+        store_row(job, at, at->out + r * job->out_row_stride, acc[r], vectors);
 }
 
 typedef void tile_function(const vox_kernel_job *job, const place *at);
 
 #define TILE(b, a, d)                                                                              \
     static void tile_##b##_##a##x##d(const vox_kernel_job *job, const place *at) {                 \
-        tile(job, at, b, a, d, 0);                                                                 \
+        tile(job, at, b, a, d, 0, false);                                                          \
     }                                                                                              \
     static void tile3_##b##_##a##x##d(const vox_kernel_job *job, const place *at) {                \
-        tile(job, at, b, a, d, 3);                                                                 \
+        tile(job, at, b, a, d, 3, false);                                                          \
+    }                                                                                              \
+    static void bare1_##b##_##a##x##d(const vox_kernel_job *job, const place *at) {                \
+        tile(job, at, b, a, d, 1, true);                                                           \
+    }                                                                                              \
+    static void bare3_##b##_##a##x##d(const vox_kernel_job *job, const place *at) {                \
+        tile(job, at, b, a, d, 3, true);                                                           \
     }
 #define TILES(b)                                                                                   \
     TILE(b, 1, 1)                                                                                  \
@@ -279,6 +335,9 @@ TILES(12)
     }
 static tile_function *const tiles[2][MAX_BLOCK][MAX_VECTORS][MAX_VECTORS] = {TABLE(tile_),
                                                                              TABLE(tile3_)};
+/* Those that meet the end of a bare row: [a kernel of 3 columns, not of one]... */
+static tile_function *const bare_tiles[2][MAX_BLOCK][MAX_VECTORS][MAX_VECTORS] = {TABLE(bare1_),
+                                                                                  TABLE(bare3_)};
 
 /* Kernels of any size, of 5 and of 7 rows. */
 #define SHARED(r, v)                                                                               \
@@ -315,7 +374,11 @@ static tile_function *const shared_tiles[SHARED_ROWS][4][3] = {SHARED_NAMES(1), 
 #define HELD(r, v)                                                                                 \
     static void held_##r##_##v(const vox_kernel_job *job, const place *at) {                       \
         if (r <= HELD_ROWS)                                                                        \
-            held(job, at, r, v);                                                                   \
+            held(job, at, r, v, false);                                                            \
+    }                                                                                              \
+    static void bare_held_##r##_##v(const vox_kernel_job *job, const place *at) {                  \
+        if (r <= HELD_ROWS)                                                                        \
+            held(job, at, r, v, true);                                                             \
     }
 #define HELDS(r) HELD(r, 1) HELD(r, 2)
 
@@ -328,10 +391,15 @@ HELDS(6)
 HELDS(7)
 HELDS(8)
 
-/* [rows - 1][vectors - 1] */
-static tile_function *const held_tiles[8][HELD_VECTORS] = {
-    {held_1_1, held_1_2}, {held_2_1, held_2_2}, {held_3_1, held_3_2}, {held_4_1, held_4_2},
-    {held_5_1, held_5_2}, {held_6_1, held_6_2}, {held_7_1, held_7_2}, {held_8_1, held_8_2}};
+#define HELD_NAMES(t)                                                                              \
+    {                                                                                              \
+        {t##1_1, t##1_2}, {t##2_1, t##2_2}, {t##3_1, t##3_2}, {t##4_1, t##4_2}, {t##5_1, t##5_2},  \
+            {t##6_1, t##6_2}, {t##7_1, t##7_2}, {t##8_1, t##8_2},                                  \
+    }
+
+/* [at the end of a bare row or plane][rows - 1][vectors - 1] */
+static tile_function *const held_tiles[2][8][HELD_VECTORS] = {HELD_NAMES(held_),
+                                                              HELD_NAMES(bare_held_)};
 
 /* ---- Output channels in the lanes ----
  *
@@ -401,7 +469,7 @@ INLINE void deep(const vox_kernel_job *job, const place *at, const int columns, 
     }
     UNROLL for (int i = 0; i < columns; i++) {
         UNROLL for (int v = 0; v < vectors; v++)
-            vec_store(&value[i][v * VEC_WIDTH], positive_zero(acc[i][v]));
+            vec_store(&value[i][v * VEC_WIDTH], result(job, acc[i][v]));
     }
     for (int m = 0; m < job->plan->shape.block; m++)
         for (int i = 0; i < columns; i++)
@@ -530,9 +598,19 @@ static int64_t deep_cost(const vox_kernel_shape *s) {
     return s->rows * cost * (row_taps - s->skip_first - s->skip_last) / row_taps;
 }
 
+/* Deep tiles skip the first tap of the first column and the last one of the last, and no more. */
+static bool deep_reads_bare(const vox_kernel_shape *s) {
+    const int64_t last =
+        s->column_origin + s->columns - 1 + (s->kernel_size[2] - 1) * s->column_dilation;
+    if (s->kernel_size[2] == 1)
+        return s->column_origin == 0 && last < s->in_columns;
+    return s->kernel_size[2] == 3 && s->column_dilation == 1 && s->column_origin >= -1 &&
+           last <= s->in_columns;
+}
+
 /* Time of a tap over all rows in whichever tiles are faster; *deep: in deep ones. */
 static int64_t shape_cost(const vox_kernel_shape *s, bool *deep) {
-    const int64_t in_lanes = deep_cost(s);
+    const int64_t in_lanes = s->bare && !deep_reads_bare(s) ? INT64_MAX : deep_cost(s);
     int64_t cost = INT64_MAX;
     if (s->block <= LARGEST_BLOCK)
         band_height(s->block, s->rows, vectors_in(s->columns), &cost);
@@ -565,13 +643,33 @@ static int64_t block_count(int64_t out_channels, const vox_kernel_shape *shape) 
 
 enum { PATH_TILES, PATH_SHARED, PATH_HELD, PATH_DEEP };
 
+static bool shares(const vox_kernel_shape *s) {
+    return s->block == 1 && s->shares_rows && s->kernel_size[1] > 1;
+}
+
+static bool holds(const vox_kernel_shape *s) {
+    return shares(s) && s->kernel_size[1] == 3 && s->kernel_size[2] == 3;
+}
+
+/* Only the first and the last vector of a row may meet columns that do not exist. */
+static bool reads_bare(const vox_kernel_shape *s) {
+    const int64_t kw = s->kernel_size[2],
+                  last_tap = s->column_origin + (kw - 1) * s->column_dilation;
+    if ((kw != 1 && kw != 3) || (shares(s) && !holds(s)))
+        return false;
+    if (s->block > LARGEST_BLOCK && !deep_reads_bare(s))
+        return false;
+    return s->column_origin >= -VEC_WIDTH &&
+           (vectors_in(s->columns) - 1) * VEC_WIDTH + last_tap <= s->in_columns;
+}
+
 static vox_kernel_plan plan(const vox_kernel_shape *shape) {
     const int64_t vectors = vectors_in(shape->columns);
-    vox_kernel_plan p = {.shape = *shape};
+    vox_kernel_plan p = {.shape = *shape, .nan = vox_machine_nan()};
     int64_t cost;
     bool deep = false;
-    if (shape->block == 1 && shape->shares_rows && shape->kernel_size[1] > 1) {
-        const bool three = shape->kernel_size[1] == 3 && shape->kernel_size[2] == 3;
+    if (shares(shape)) {
+        const bool three = holds(shape);
         p.path = three ? PATH_HELD : PATH_SHARED;
         p.height = three ? HELD_ROWS : SHARED_ROWS;
         p.across = p.across_lower = vox_ceil_div(vectors, three ? HELD_VECTORS : SHARED_VECTORS);
@@ -589,6 +687,7 @@ static vox_kernel_plan plan(const vox_kernel_shape *shape) {
     p.across = tile_count(shape->block, p.height, vectors, &cost);
     if (shape->rows % p.height)
         p.across_lower = tile_count(shape->block, shape->rows % p.height, vectors, &cost);
+    p.across_one = tile_count(shape->block, 1, vectors, &cost);
     return p;
 }
 
@@ -628,9 +727,9 @@ static void find_taps(const vox_kernel_job *job, int64_t row, int64_t rows, plac
     const vox_kernel_shape *s = &job->plan->shape;
     const int64_t top = job->row_origin + row * job->row_stride;
     const int kh = at->kh, kh_end = at->kh_end;
-    if (job->plan->path == PATH_HELD)
+    if (job->plan->path == PATH_HELD && !s->bare)
         return; /* a band that looks at every row is faster than one that asks */
-    if (job->plan->path == PATH_SHARED) {
+    if (job->plan->path == PATH_SHARED || job->plan->path == PATH_HELD) {
         clip_taps(job, top, top, rows + s->kernel_size[1] - 1, job->row_stride, at);
         return;
     }
@@ -640,17 +739,63 @@ static void find_taps(const vox_kernel_job *job, int64_t row, int64_t rows, plac
         list_taps(job, at);
 }
 
-/* The tile of `rows` rows and `width` vectors, or columns where it is deep. */
-static tile_function *choose(const vox_kernel_plan *plan, int64_t rows, int64_t width) {
+/* The rows of the band at row r. Where rows that do not exist may not be read, a band of several
+ * rows meets them at none of its taps; rows that do, and what that leaves of a band, go alone. */
+static int64_t band_rows(const vox_kernel_job *job, int64_t r) {
+    const vox_kernel_plan *plan = job->plan;
+    const vox_kernel_shape *s = &plan->shape;
+    const int64_t rows = vox_min(plan->height, s->rows - r);
+    if (plan->path != PATH_TILES || !s->bare)
+        return rows;
+    const int64_t top = job->row_origin + r * job->row_stride;
+    const int64_t bottom =
+        top + (rows - 1) * job->row_stride + (s->kernel_size[1] - 1) * job->row_dilation;
+    const bool planned = rows == plan->height || rows == s->rows % plan->height;
+    return planned && top >= 0 && bottom < job->row_count ? rows : 1;
+}
+
+static int64_t band_tiles(const vox_kernel_plan *plan, int64_t rows) {
+    if (rows == plan->height || plan->path != PATH_TILES)
+        return plan->across;
+    return rows == 1 ? plan->across_one : plan->across_lower;
+}
+
+/* The tile of `rows` rows and `width` vectors, or columns where it is deep. at_end: it may meet the
+ * end of a bare row or plane. */
+static tile_function *choose(const vox_kernel_plan *plan, int64_t rows, int64_t width,
+                             bool at_end) {
     const vox_kernel_shape *s = &plan->shape;
     const int64_t kh = s->kernel_size[1], kw = s->kernel_size[2];
     if (plan->path == PATH_SHARED)
         return shared_tiles[rows - 1][width - 1][kh == 5 ? 1 : kh == 7 ? 2 : 0];
     if (plan->path == PATH_HELD)
-        return held_tiles[rows - 1][width - 1];
+        return held_tiles[at_end][rows - 1][width - 1];
     if (plan->path == PATH_DEEP)
         return deep_tiles[kw == 3][width - 1][vectors_in(s->block) - 1];
-    return tiles[kw == 3][s->block - 1][width - 1][rows - 1];
+    return (at_end ? bare_tiles : tiles)[kw == 3][s->block - 1][width - 1][rows - 1];
+}
+
+/* The lanes of a vector at input column `first` that exist; *whole is left alone where all do. */
+static vec_mask existing(const vox_kernel_shape *s, int64_t first, bool *whole) {
+    const int64_t end = vox_max(vox_min(s->in_columns - first, VEC_WIDTH), 0);
+    const int64_t from = vox_max(vox_min(-first, end), 0);
+    *whole = *whole && from == 0 && end == VEC_WIDTH;
+    return vec_lanes((int)from, (int)end);
+}
+
+/* Of a tile of `width` vectors at output column `column`. */
+static void find_edges(const vox_kernel_shape *s, int64_t column, int64_t width, edges *e) {
+    const int kw = (int)s->kernel_size[2];
+    bool middle = true, ends = true; /* loads that have no mask where there are few, and others */
+    for (int k = 0; k < kw; k++) {
+        const int64_t first = s->column_origin + column + k * s->column_dilation;
+        const bool both = width == 1; /* the one vector is the first and the last */
+        e->first[k] = existing(s, first, k == 0 || (both && k == 2) ? &ends : &middle);
+        e->last[k] = existing(s, first + (width - 1) * VEC_WIDTH,
+                              k == 2 || (both && k == 0) ? &ends : &middle);
+    }
+    e->few = middle && kw == 3;
+    e->none = middle && ends;
 }
 
 /* Band by band, each cut across into tiles of nearly equal size. */
@@ -660,26 +805,38 @@ static void run(const vox_kernel_job *job) {
     const int64_t unit = plan->path == PATH_DEEP ? 1 : VEC_WIDTH;
     const int64_t row_units = vox_ceil_div(s->columns, unit);
     place at = {.kh_end = -1};
-    for (int64_t r = 0; r < s->rows; r += plan->height) {
-        const int64_t rows = vox_min(plan->height, s->rows - r);
-        const int64_t count = rows == plan->height ? plan->across : plan->across_lower;
+    edges ends[3]; /* of the first, the last and any other of `known` tiles */
+    int64_t known = 0;
+    for (int64_t r = 0, rows; r < s->rows; r += rows) {
+        rows = band_rows(job, r);
+        const int64_t count = band_tiles(plan, rows);
         const int64_t width = row_units / count, wider = row_units % count;
-        tile_function *const function[2] = {choose(plan, rows, width),
-                                            wider ? choose(plan, rows, width + 1) : NULL};
         find_taps(job, r, rows, &at);
+        const bool cut = plan->path == PATH_HELD && (at.kh > 0 || at.kh_end < rows + 2);
         at.in = job->in_offset + r * job->in_row_step;
         at.out = job->out + r * job->out_row_stride;
         at.last = VEC_WIDTH;
         at.skip_first = s->skip_first;
         at.skip_last = false;
+        if (s->bare && plan->path != PATH_DEEP && known != count) {
+            find_edges(s, 0, width + (wider > 0), &ends[0]);
+            find_edges(s, (row_units - width) * unit, width, &ends[1]);
+            for (int k = 0; k < 3; k++)
+                ends[2].first[k] = ends[2].last[k] = vec_lanes(0, VEC_WIDTH);
+            ends[2].few = ends[2].none = true;
+            known = count;
+        }
         for (int64_t t = 0; t < count; t++) {
+            const int64_t w = width + (t < wider);
             if (t == count - 1) {
                 at.last = (int)(s->columns - (row_units - 1) * unit);
                 at.skip_last = s->skip_last;
             }
-            function[t < wider](job, &at);
-            at.in += (width + (t < wider)) * unit;
-            at.out += (width + (t < wider)) * unit;
+            at.edges = &ends[t == 0 ? 0 : t == count - 1 ? 1 : 2];
+            choose(plan, rows, w,
+                   s->bare && plan->path != PATH_DEEP && (cut || !at.edges->none))(job, &at);
+            at.in += w * unit;
+            at.out += w * unit;
             at.skip_first = false;
         }
     }
@@ -713,6 +870,7 @@ extern const vox_rows JOIN(vox_rows_, VOX_ISA);
 extern const vox_kernel JOIN(vox_kernel_, VOX_ISA);
 const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {TEXT(VOX_ISA),
                                                block_count,
+                                               reads_bare,
                                                plan,
                                                run,
                                                copy_row,

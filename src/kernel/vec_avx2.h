@@ -13,6 +13,19 @@ static inline vec vec_load(const float *p) {
     return _mm256_loadu_ps(p);
 }
 
+/* Lanes [from, to) of a vector; the others are neither read nor touch their memory, and are 0. */
+typedef __m256i vec_mask;
+
+static inline vec_mask vec_lanes(int from, int to) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(from), lane),
+                               _mm256_cmpgt_epi32(_mm256_set1_epi32(to), lane));
+}
+
+static inline vec vec_load_masked(const float *p, vec_mask m) {
+    return _mm256_maskload_ps(p, m);
+}
+
 static inline void vec_store(float *p, vec v) {
     _mm256_storeu_ps(p, v);
 }
@@ -32,6 +45,11 @@ static inline vec vec_unless_nan(vec v, vec other) {
 
 static inline vec vec_add(vec a, vec b) {
     return _mm256_add_ps(a, b);
+}
+
+/* v with every zero +0 and every NaN `nan`, the machine's. */
+static inline vec vec_clean(vec v, vec nan) {
+    return vec_unless_nan(vec_add(v, vec_broadcast(0.0f)), nan);
 }
 
 static inline vec vec_fmadd(vec a, vec b, vec c) {

@@ -13,6 +13,25 @@ static inline vec vec_load(const float *p) {
     return _mm512_loadu_ps(p);
 }
 
+/* Lanes [from, to) of a vector; the others are neither read nor touch their memory, and are 0. */
+typedef __mmask16 vec_mask;
+
+static inline vec_mask vec_lanes(int from, int to) {
+    return (vec_mask)((1u << to) - (1u << from));
+}
+
+/* GCC keeps masks in general registers when the intrinsic asks for them, and moves them each time
+ * on a port that multiply-adds want. */
+static inline vec vec_load_masked(const float *p, vec_mask m) {
+#ifdef __clang__
+    return _mm512_maskz_loadu_ps(m, p);
+#else
+    vec v;
+    __asm__("vmovups %1, %0 %{%2%}%{z%}" : "=v"(v) : "m"(*(const __m512_u *)p), "Yk"(m));
+    return v;
+#endif
+}
+
 static inline void vec_store(float *p, vec v) {
     _mm512_storeu_ps(p, v);
 }
@@ -27,6 +46,14 @@ static inline vec vec_broadcast(float x) {
 
 static inline vec vec_unless_nan(vec v, vec other) {
     return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), other);
+}
+
+/* v with every zero +0 and every NaN `nan`, the machine's, which the instruction knows: it goes by
+ * the class of a value, four bits each, from quiet and signalling NaN (3: that NaN) and zeros (8:
+ * +0) to what stays (1). */
+static inline vec vec_clean(vec v, vec nan) {
+    (void)nan;
+    return _mm512_fixupimm_ps(v, v, _mm512_set1_epi32(0x11111833), 0);
 }
 
 static inline vec vec_add(vec a, vec b) {

@@ -166,7 +166,7 @@ static bool skips_padding(const conv_layer *layer, const vox_axis axis[3]) {
 
 /* What the kernel is to compute for `block` channels and `rows` rows of an output plane. */
 static vox_kernel_shape shape_of(const conv_layer *layer, const vox_axis axis[3], int64_t block,
-                                 int64_t rows) {
+                                 int64_t rows, bool bare) {
     const vox_conv3d *c = &layer->conv;
     const vox_axis *w = &axis[2];
     const int64_t last_tap = (w->out - 1) * w->stride - w->before + vox_axis_span(w) - 1;
@@ -180,6 +180,10 @@ static vox_kernel_shape shape_of(const conv_layer *layer, const vox_axis axis[3]
         .skip_first = skip && w->before > 0,
         .skip_last = skip && last_tap >= w->in,
         .shares_rows = axis[1].stride == axis[1].dilation,
+        .bare = bare,
+        .in_columns = w->in,
+        .column_origin = -w->before,
+        .column_dilation = w->dilation,
     };
 }
 
@@ -195,7 +199,7 @@ static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int t
     if (!p)
         return VOX_ERR_RESOURCE;
     p->kernel = kernel;
-    const vox_kernel_shape plane = shape_of(layer, axis, 0, axis[1].out);
+    const vox_kernel_shape plane = shape_of(layer, axis, 0, axis[1].out, false);
     p->blocks = kernel->block_count(c->out_channels / c->groups, &plane);
     p->weight = (float *)(void *)((char *)p + packed_head(c, threads));
     memset(p->weight + c->out_channels * tap_count(c), 0, VOX_KERNEL_MAX_VECTOR * sizeof(float));
@@ -203,6 +207,22 @@ static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int t
     vox_spread(threads, c->groups * p->blocks, pack_block, &work);
     *prepared = p;
     return VOX_OK;
+}
+
+/* Rows of zero padding can be skipped, columns of it are counted as zeros; inputs that lie side by
+ * side are wanted at every tap. */
+static bool conv_reads_bare(const vox_layer *l, const vox_axis axis[3]) {
+    const conv_layer *layer = (const conv_layer *)l;
+    const int64_t group_out = layer->conv.out_channels / layer->conv.groups;
+    const vox_kernel *kernel = vox_kernel_active(NULL);
+    if (!kernel || !skips_padding(layer, axis) || axis[2].stride != 1 || axis[2].before < 0)
+        return false;
+    vox_kernel_shape s = shape_of(layer, axis, 0, axis[1].out, true);
+    const int64_t blocks = kernel->block_count(group_out, &s);
+    s.block = (int)(group_out / blocks);
+    bool can = kernel->reads_bare(&s);
+    s.block = (int)vox_ceil_div(group_out, blocks);
+    return can && kernel->reads_bare(&s);
 }
 
 /* ---- Computing ---- */
@@ -270,7 +290,7 @@ static void run_block(const work *k, int64_t plane, int64_t piece, int64_t block
         .row_origin = row * h->stride - h->before,
         .row_stride = h->stride,
         .row_dilation = h->dilation,
-        .row_count = skips_padding(k->layer, w->axis) ? h->in : 0,
+        .row_count = w->bare || skips_padding(k->layer, w->axis) ? h->in : 0,
         .weight = p->weight + channel * tap_count(c),
         .bias = k->layer->bias + channel,
         .out = vox_plane_row(w->to, channel, w->first + plane, row),
@@ -307,7 +327,7 @@ static void conv_window(const vox_layer *l, void *prepared, const vox_window *w)
             const int64_t before = last ? (k.cut.pieces - 1) * k.cut.rows : 0;
             const int64_t rows = vox_min(w->axis[1].out - before, k.cut.rows);
             const vox_kernel_shape shape =
-                shape_of(layer, w->axis, group_out / p->blocks + more, rows);
+                shape_of(layer, w->axis, group_out / p->blocks + more, rows, w->bare);
             k.plan[last][more] = p->kernel->plan(&shape);
         }
     vox_spread(w->threads, w->count * k.cut.pieces * k.cut.parts, run_unit, &k);
@@ -352,6 +372,7 @@ static const vox_layer_class conv_class = {
     .weight_bytes = conv_weight_bytes,
     .window = conv_window,
     .absorb = conv_absorb,
+    .reads_bare = conv_reads_bare,
     .free = conv_free,
 };
 

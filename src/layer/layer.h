@@ -64,6 +64,8 @@ typedef struct vox_window {
     int threads;
     bool by_channel; /* what a thread wrote of the planes is a share of their channels, not of their
                         rows */
+    bool bare;       /* the planes are as they were given, without padding (reads_bare); offsets of
+                        rows and columns are those from index 0 of the input, and may be negative */
 } vox_window;
 
 /* The other operand of a join, at one row of the result. Where it has one channel or one column
@@ -113,6 +115,8 @@ typedef struct vox_layer_class {
      * for all planes, in order. */
     void (*gather)(const vox_layer *l, void *prepared, const vox_planes *x, int64_t first,
                    int64_t count, int threads);
+    /* Whether the planes of a window may be bare, and with NaN of any bits. NULL: no. */
+    bool (*reads_bare)(const vox_layer *l, const vox_axis axis[3]);
     /* Row layers: row[c*channel_stride + column], in place. */
     void (*row)(const vox_layer *l, float *row, int64_t channel_stride, int64_t channels,
                 int64_t columns);

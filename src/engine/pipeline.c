@@ -56,9 +56,8 @@ static bool reads_bare(const vox_layer *l, const vox_axis axis[3]) {
 int64_t vox_pipeline_lent_slab(const vox_network *network, const int64_t in[4], int threads) {
     int64_t slab = vox_pipeline_good_slab(network, in, threads);
     vox_value *values = vox_network_values(network, in, NULL);
-    /* One layer that holds no plane has no use for slabs, unless the planes that it looks at are so
-     * far apart that a ring of them serves the caches better. */
-    if (values && network->count == 1 && network->current == 1 && values[1].axis[0].dilation == 1 &&
+    /* One layer that holds no plane has no use for slabs. */
+    if (values && network->count == 1 && network->current == 1 &&
         reads_bare(network->layer[0], values[1].axis))
         slab = in[1];
     free(values);

@@ -43,9 +43,9 @@ INLINE vec result(const vox_kernel_job *job, vec v) {
 
 /* The first and the last vector of a tile in a bare row meet columns that do not exist. Those are
  * not read: the masks of the lanes that are, for each tap along W. A vector between them never
- * meets an end (reads_bare). A load with a mask takes half a multiply-add's time besides the
- * load's own; in most rows, of three taps the first vector needs one at the first alone, and the
- * last vector at the last. */
+ * meets an end (reads_bare). A load with a mask takes the place of a multiply-add besides its own;
+ * in most rows, of three taps the first vector needs one at the first alone, and the last vector at
+ * the last. */
 typedef struct edges {
     vec_mask first[3], last[3];
     bool few;  /* of three taps, as said above */
@@ -138,6 +138,8 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
                             false, w, acc);
                 }
             } else {
+                if (kw == 1)
+                    prefetch(row + job->in_channel_stride, row_step, across, down);
                 for (int64_t w = 0; w < kw; w++, weight += block)
                     tap(row + column[w], row_step, weight, block, across, down, NULL, false, 0,
                         acc);

@@ -7,6 +7,8 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 typedef struct target {
     float *y;
@@ -41,6 +43,23 @@ static void stream(const vox_network *n, const int64_t in[4], const float *x, in
     vox_pipeline_free(p);
 }
 
+/* The array as a caller has it in memory, which is all that may be read: it ends where a page that
+ * cannot be touched begins, or begins where one ends. */
+static void run_guarded(const vox_network *n, const int64_t in[4], const float *x, int threads,
+                        bool at_end, float *y) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t bytes = (size_t)product(in, 4) * sizeof(float);
+    const size_t inner = (bytes + page - 1) / page * page;
+    char *map = mmap(NULL, inner + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert(map != MAP_FAILED);
+    cr_assert_eq(mprotect(map + page, inner, PROT_READ | PROT_WRITE), 0);
+    void *copy = map + page + (at_end ? inner - bytes : 0);
+    memcpy(copy, x, bytes);
+    const int64_t batch[5] = {1, in[0], in[1], in[2], in[3]};
+    cr_assert_eq(vox_network_run(n, copy, batch, y, threads, NULL), VOX_OK);
+    munmap(map, inner + 2 * page);
+}
+
 float *run_every_way(const vox_network *n, const int64_t in[4], const float *x, int64_t out[4]) {
     const int64_t batch[5] = {1, in[0], in[1], in[2], in[3]};
     vox_error err = {0};
@@ -59,6 +78,12 @@ float *run_every_way(const vox_network *n, const int64_t in[4], const float *x, 
             stream(n, in, x, slab, threads, &t);
             cr_assert_arr_eq(again, y, bytes, "%s, slabs of %d, %d threads", *isa, (int)slab,
                              threads);
+        }
+        for (int at_end = 0; at_end < 2; at_end++) {
+            threads = threads % 3 + 1;
+            memset(again, 0xff, bytes);
+            run_guarded(n, in, x, threads, at_end, again);
+            cr_assert_arr_eq(again, y, bytes, "%s, in memory, %d threads", *isa, threads);
         }
     }
     cr_assert_eq(vox_isa_select("auto", NULL), VOX_OK);

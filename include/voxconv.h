@@ -501,7 +501,8 @@ typedef struct vox_prepare {
 vox_status vox_prepare_intensity(vox_prepare *p, const char *text, vox_error *err);
 /* "RAS", "LIA", ...: one letter of each of R/L, A/P and S/I. Errors: as above. */
 vox_status vox_prepare_orientation(vox_prepare *p, const char *text, vox_error *err);
-/* D, H and W of the grid that a network sees. Errors: VOX_ERR_USAGE, VOX_ERR_INPUT where the
+/* D, H and W of the grid that a network sees. Errors: VOX_ERR_USAGE, also for an orientation or a
+ * spacing of a tensor, which has neither; VOX_ERR_INPUT where the
  * affine does not say how the volume lies. */
 vox_status vox_prepare_size(const vox_input *in, const vox_prepare *p, int64_t size[3],
                             vox_error *err);

@@ -162,7 +162,8 @@ static vox_status plan_only(const vox_input *in, const vox_network *network,
     vox_status status = vox_filter_plan(in, network, o->output, f, &plan, err);
     if (status)
         return status;
-    status = layer_table_make(&layers, network, plan.in + 1, err);
+    const int64_t seen[4] = {plan.in[1], plan.grid[0], plan.grid[1], plan.grid[2]};
+    status = layer_table_make(&layers, network, seen, err);
     if (!status && o->json)
         status = print_plan_json(&plan, &layers, err);
     else if (!status)

@@ -40,11 +40,15 @@ const char *vox_geometry_affine(const nifti_2_header *h, double affine[3][4]) {
     return "pixdim";
 }
 
+double vox_geometry_unit_mm(const nifti_2_header *h) {
+    const int unit = XYZT_TO_SPACE(h->xyzt_units);
+    return unit == NIFTI_UNITS_METER ? 1e3 : unit == NIFTI_UNITS_MICRON ? 1e-3 : 1;
+}
+
 double vox_geometry_voxel_mm3(const nifti_2_header *h) {
     double a[3][4];
     vox_geometry_affine(h, a);
-    const int unit = XYZT_TO_SPACE(h->xyzt_units);
-    const double mm = unit == NIFTI_UNITS_METER ? 1e3 : unit == NIFTI_UNITS_MICRON ? 1e-3 : 1;
+    const double mm = vox_geometry_unit_mm(h);
     const double volume = fabs(a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) -
                                a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0]) +
                                a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0])) *

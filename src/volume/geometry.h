@@ -14,6 +14,9 @@
  * spacing alone (nifti1.h, methods 3, 2 and 1). Returns "sform", "qform" or "pixdim". */
 const char *vox_geometry_affine(const nifti_2_header *h, double affine[3][4]);
 
+/* The unit of xyzt_units in mm; unknown: 1. */
+double vox_geometry_unit_mm(const nifti_2_header *h);
+
 /* mm^3 of a voxel: the determinant of that affine, in the unit of xyzt_units (unknown: mm). 0 where
  * there is none: not finite, or no inverse. */
 double vox_geometry_voxel_mm3(const nifti_2_header *h);

@@ -71,6 +71,10 @@ static vox_status turn_to(const vox_volume_info *info, const char *orientation, 
     *t = vox_turn_none();
     if (!*orientation)
         return VOX_OK;
+    vox_prepare checked;
+    const vox_status status = vox_prepare_orientation(&checked, orientation, err);
+    if (status)
+        return status;
     if (!orient(info->affine, world, back))
         return vox_fail(err, VOX_ERR_INPUT,
                         "%s: the %s does not say how the axes lie: orientation=%s cannot be made",
@@ -97,11 +101,13 @@ static double covering(int64_t n, double ratio) {
 }
 
 /* One axis of the network's grid, over `n` voxels of the file. */
-static vox_status rescale(const vox_volume_info *info, const vox_prepare *p, int a, int64_t n,
-                          bool reversed, vox_grid *g, vox_error *err) {
+static vox_status rescale(const vox_file *f, const vox_prepare *p, int a, int64_t n, bool reversed,
+                          vox_grid *g, vox_error *err) {
+    const vox_volume_info *info = &f->info;
     const int column = 2 - g->axis[a];
     const double length =
-        hypot(hypot(info->affine[0][column], info->affine[1][column]), info->affine[2][column]);
+        hypot(hypot(info->affine[0][column], info->affine[1][column]), info->affine[2][column]) *
+        vox_geometry_unit_mm(&f->header.wide);
     double ratio = 1;
     if (p->spacing_mm[a] > 0) {
         if (!(length > 0) || !isfinite(length))
@@ -120,6 +126,7 @@ static vox_status rescale(const vox_volume_info *info, const vox_prepare *p, int
         return vox_fail(err, VOX_ERR_USAGE, "%s: spacing=%g mm: makes %g voxels of %lld",
                         vox_path_text(info->path), p->spacing_mm[a], size, (long long)n);
     g->size[a] = (int64_t)size;
+    /* Whole divisions: the voxel in the middle. */
     const double start = (double)((n - 1) / 2) - (double)((g->size[a] - 1) / 2) * ratio;
     g->step[a] = reversed ? -ratio : ratio;
     g->start[a] = reversed ? (double)(n - 1) - start : start;
@@ -129,15 +136,20 @@ static vox_status rescale(const vox_volume_info *info, const vox_prepare *p, int
 vox_status vox_grid_make(const vox_input *in, const vox_prepare *p, vox_grid *g, vox_error *err) {
     const vox_file *f = &in->file[0];
     vox_turn turn;
+    if (f->info.tensor_axes && (*p->orientation || p->spacing_mm[0] > 0))
+        return vox_fail(err, VOX_ERR_USAGE,
+                        "%s: a tensor does not say where its axes grow towards, nor its voxels' "
+                        "size: no orientation and no spacing can be made",
+                        vox_path_text(f->path));
     vox_status status = turn_to(&f->info, p->orientation, &turn, err);
-    g->same = true;
+    *g = (vox_grid){.same = true};
     for (int a = 0; a < 3 && !status; a++) {
         if (!(p->spacing_mm[a] >= 0) || p->shape[a] < 0 || p->shape[a] > INT32_MAX)
             return vox_fail(err, VOX_ERR_USAGE, "spacing=%g mm, shape=%lld: must not be negative",
                             p->spacing_mm[a], (long long)p->shape[a]);
         const int64_t n = f->header.dim[3 - turn.axis[a]];
         g->axis[a] = turn.axis[a];
-        status = rescale(&f->info, p, a, n, turn.reversed[a], g, err);
+        status = rescale(f, p, a, n, turn.reversed[a], g, err);
         g->same =
             g->same && g->axis[a] == a && g->size[a] == n && g->step[a] == 1 && g->start[a] == 0;
     }

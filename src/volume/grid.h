@@ -3,7 +3,8 @@
  * Its axes run along the file's, in another order, from the other end, or in steps of another size;
  * so what lies where follows axis by axis. The definition is nibabel.processing.conform's: first
  * turned to an orientation (nibabel.orientations.io_orientation), then rescaled about the voxel in
- * the middle, (n - 1)//2 of both (nibabel.affines.rescale_affine).
+ * the middle, (n - 1)//2 of both (nibabel.affines.rescale_affine). Lengths are in mm, whatever
+ * unit the file has.
  */
 #ifndef VOX_VOLUME_GRID_H
 #define VOX_VOLUME_GRID_H

@@ -142,6 +142,29 @@ sees() {
     sees '0.25 0.5 0.75' a.nii --spacing 1,1,0.5 --shape 1,1,3 --intensity window:2,2
 }
 
+@test "a file's unit is taken as it says: metres are not mm" {
+    volume a.nii 4,1,1 1 2 3 4
+    printf '\1' | dd of=a.nii bs=1 seek=123 conv=notrunc 2>/dev/null
+    sees '2 4' a.nii --spacing 1000,1000,2000mm
+}
+
+@test "a tensor has no orientation and no spacing, but a shape and values" {
+    python3 - <<'PYTHON'
+import struct
+header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 3), }".ljust(117) + "\n"
+with open("t.npy", "wb") as f:
+    f.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + struct.pack("<6f", 1, 2, 3, 4, 5, 6))
+PYTHON
+    sees '1 2 3 4 5 6' t.npy
+    sees '0 0.25 0.5 0.75 1 1' t.npy --intensity window:3,4
+    sees '2 5' t.npy --shape 1,2,1
+    for options in '--orientation RAS' '--spacing 1mm'; do
+        # shellcheck disable=SC2086 # words
+        vox run net.txt --init t.npy $options
+        fails 2 "t.npy: a tensor does not say where its axes grow towards"
+    done
+}
+
 @test "what the network does not see is 0, with a warning" {
     volume a.nii 4,1,1 1 2 3 4
     printf 'input\nidentity\n' >net.txt
@@ -199,6 +222,8 @@ sees() {
 @test "grids that cannot be made, or not brought back" {
     volume a.nii 4,4,4
     printf 'input\nidentity\n' >net.txt
+    "$VOXCONV" run net.txt a.nii --init --spacing 2 -q -o out.nii --plan >plan.txt
+    grep -q "network's grid (D,H,W) *(2,2,2)" plan.txt
     for codes in RA RAX RLS ras RASS; do
         vox run net.txt a.nii --init --orientation $codes -o out.nii
         fails 2 "--orientation $codes: must be three letters"
@@ -268,6 +293,35 @@ CARD
     "$VOXCONV" run $model "$samples/mri.nii.gz" --no-card -q -f -o want.nii
     "$VOXCONV" run $model "$samples/mri.nii.gz" --axes dhw -q -f -o out.nii
     cmp want.nii out.nii
+}
+
+@test "a card's labels are those of --labels, and go with --argmax only" {
+    volume a.nii 2,1,1 1 5
+    volume b.nii 2,1,1 3 3
+    printf 'input channels=2\nidentity\n' >net.txt
+    printf '0 low\n1 high\n' >names.txt
+    "$VOXCONV" run net.txt a.nii b.nii --init --argmax --labels names.txt -o out.nii >want.txt
+    grep -q low want.txt
+    for labels in '"names.txt"' '{"0": "low", "1": "high"}' '["low", "high"]'; do
+        echo "{\"argmax\": true, \"labels\": $labels}" >net.txt.card.json
+        "$VOXCONV" run net.txt a.nii b.nii --init -f -o out.nii >found.txt
+        diff want.txt found.txt
+        vox run net.txt a.nii b.nii --init --softmax -f -o out.nii
+        [ "$status" -eq 0 ]
+        [ -z "$output" ]
+    done
+    printf '0 other\n1 names\n' >other.txt
+    vox run net.txt a.nii b.nii --init --labels other.txt -f -o out.nii
+    [ "$status" -eq 0 ]
+    [[ $output = *other* ]]
+    # Voxels are those of the output, not of the grid that the network sees.
+    "$VOXCONV" run net.txt a.nii b.nii --init --spacing 0.25 -q -f -o out.nii >found.txt
+    diff want.txt found.txt
+    echo '{"labels": "none.txt"}' >net.txt.card.json
+    vox run net.txt a.nii b.nii --init --argmax -f -o out.nii
+    fails 5 "none.txt: "
+    vox run net.txt a.nii b.nii --init --labels names.txt -f -o out.nii
+    fails 2 "--labels goes with --argmax only"
 }
 
 @test "cards that are refused, with file and key" {

@@ -75,7 +75,8 @@ class Intensity:
         # another order, (2 + log2 of the count) roundings of float64 each at most, before the one to float32.
         if not self.kind.startswith("zscore"):
             return None if np.array_equal(y, want) else "%d values differ" % (y != want).sum()
-        scale = 1 + np.abs(x).max() / np.maximum(x.std((2, 3, 4), keepdims=True), 1e-300)
+        spread = x.std((2, 3, 4), keepdims=True)
+        scale = 1 + np.abs(x).max() / np.where(spread > 0, spread, np.inf)
         bound = 2.0 ** -23 * np.abs(want) + 2.0 ** -53 * 64 * scale * (1 + np.abs(want))
         return None if (np.abs(y - want) <= bound).all() else "off by %g" % np.abs(y - want).max()
 

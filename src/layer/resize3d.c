@@ -130,7 +130,7 @@ static void resize_place(const vox_layer *l, const int64_t in[4], int i, double 
     const int64_t n = in[1 + i], out = out_extent(r, i, n);
     *stride = ratio(r, i, n);
     *origin = half_pixel(r, out) ? (*stride - 1) / 2 : 0;
-    if (r->coordinates == VOX_RESIZE_ALIGN_CORNERS && out > 1)
+    if (r->coordinates == VOX_RESIZE_ALIGN_CORNERS && out > 1 && n > 1) /* one has no corners */
         *stride = (double)(n - 1) / (double)(out - 1);
     if (r->mode == VOX_RESIZE_NEAREST && r->coordinates == VOX_RESIZE_ASYMMETRIC)
         *origin = r->nearest == VOX_RESIZE_FLOOR  ? (*stride - 1) / 2

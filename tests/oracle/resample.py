@@ -227,7 +227,7 @@ class Resize:
         out = self.size or tuple(int(n * s) for n, s in zip(self.input, self.scale))
         stride = [n / o for n, o in zip(self.input, out)] if self.size else [1 / s for s in self.scale]
         if self.kind[1]:  # corners
-            corners = [(n - 1) / (o - 1) if o > 1 else s for n, o, s in zip(self.input, out, stride)]
+            corners = [(n - 1) / (o - 1) if o > 1 and n > 1 else s for n, o, s in zip(self.input, out, stride)]
             return corners, [0.0] * 3
         return stride, [(s - 1) / 2 for s in stride]
 

@@ -407,6 +407,23 @@ Test(layer_resample, resizing_lies_where_its_coordinates_say) {
     }
 }
 
+/* One voxel has no corners that could lie 1/(out - 1) apart: a third of it for each of three, and
+ * no spacing of 0, which no affine can have. */
+Test(layer_resample, one_voxel_is_shared_by_what_it_is_resized_to) {
+    vox_resize r;
+    double stride[3], origin[3];
+    vox_resize_defaults(&r);
+    r.mode = VOX_RESIZE_LINEAR;
+    r.coordinates = VOX_RESIZE_ALIGN_CORNERS;
+    r.size[1] = 3;
+    vox_network *network = vox_network_new(NULL);
+    cr_assert_eq(vox_network_resize3d(network, &r, NULL), VOX_OK);
+    cr_assert_eq(vox_network_geometry(network, (int64_t[]){1, 5, 1, 5}, stride, origin, NULL),
+                 VOX_OK);
+    cr_assert_float_eq(stride[1], 1.0 / 3, 0);
+    vox_network_free(network);
+}
+
 Test(layer_resample, resizing_refuses_no_size) {
     vox_network *network = vox_network_new(NULL);
     vox_error err = {0};

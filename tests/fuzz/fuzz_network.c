@@ -16,6 +16,14 @@ static void expect_shape(const vox_network *n, const int64_t in[4]) {
         fuzz_expect(out[i] > 0, "an output has voxels");
     status = vox_network_geometry(n, in, stride, origin, &err);
     fuzz_expect(!status && stride[0] > 0, "and a geometry");
+    vox_layer_info info[64];
+    if (vox_network_layer_count(n) > 64)
+        return;
+    fuzz_expect(!vox_network_layers(n, in, info, &err), "and layers");
+    for (int i = 0; i < vox_network_layer_count(n); i++)
+        for (int k = 0; k < 3 && info[i].used; k++)
+            fuzz_expect(info[i].receptive_field[k] >= 0 && info[i].multiply_adds >= 0,
+                        "a layer sees and does something");
 }
 
 static void build(const char *path, const vox_model_options *o) {

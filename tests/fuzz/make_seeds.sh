@@ -7,7 +7,7 @@ build=$1
 seeds=$build/seeds
 made=$seeds/made
 rm -rf "$seeds"
-mkdir -p "$made"/{scans,weights} "$seeds"/{nifti,gunzip,npy,npz,safetensors,pt,text,nifti_weights,kernel,options,onnx,network,tfjs,card}
+mkdir -p "$made"/{scans,weights} "$seeds"/{nifti,gunzip,npy,npz,safetensors,pt,text,nifti_weights,kernel,options,onnx,network,tfjs,card,labels}
 python3 tests/cli/make_bad_scans.py "$made/scans"
 python3 tests/cli/make_bad_weights.py "$made/weights"
 
@@ -106,6 +106,10 @@ grep -ohE '"[a-z]+"' src/model/card.c | sort -u >"$seeds/card.dict"
 # Words of both formats for the fuzzer.
 grep -oE '"[a-z_0-9 ]+"' src/model/text_layers.c | tr -d '"' | tr ' ' '\n' | grep . | sort -u | sed 's/.*/"&"\n"&="/' >"$seeds/network.dict"
 grep -ohE '"[A-Za-z_0-9]+"' src/model/keras*.c src/model/tfjs.c | sort -u >"$seeds/tfjs.dict"
+
+printf '#No. Label Name: R G B A\n\n14  3rd-Ventricle 204 182 142 0\n0 Unknown 0 0 0 0\r\n2\tLeft\n9 two words\n' >"$seeds/labels/lut"
+printf '{"R":[0,255],"labels":["background",{"name":"White Matter"}]}' >"$seeds/labels/colormap"
+printf '{"0":"a","2":{"name":"b"}}' >"$seeds/labels/object"
 
 # Each command line of the README and of the tests' table, a word a line.
 grep -hoE 'voxconv (conv|info|kernel|run) [^|>\\]*' README.md man/*.1 | sort -u | cut -d' ' -f2- | {

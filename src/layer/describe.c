@@ -197,11 +197,15 @@ vox_status vox_network_layers(const vox_network *n, const int64_t in[4], vox_lay
     vox_error local = {0};
     vox_value *values = vox_network_values(n, in, &local);
     view *views = values ? vox_alloc(n->count + 1, 3 * sizeof *views, "network", &local) : NULL;
-    for (int i = 0; i < 3 && views && !local.status; i++)
+    if (!views) {
+        free(values);
+        return vox_fail(err, local.status, "%s", local.message);
+    }
+    for (int i = 0; i < 3 && !local.status; i++)
         start_view(&views[i], 1, 1, &local); /* the input sees itself: low(0) is 0 */
     for (int v = 1; v <= n->count && !local.status; v++)
         describe(n, values, v, views, &info[v - 1], &local);
-    for (int i = 0; i < 3 * (n->count + 1) && views; i++)
+    for (int i = 0; i < 3 * (n->count + 1); i++)
         free(views[i].low);
     free(views);
     free(values);

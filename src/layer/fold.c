@@ -33,7 +33,9 @@ void vox_network_fold(vox_network *n) {
         if (!into || !into->class->absorb || reads(n, before) != 1)
             continue;
         const int64_t channels = l->class->affine(l, &scale, &shift);
-        if (into->class->absorb(into, channels, scale, shift))
-            redirect(n, v, before);
+        if (!into->class->absorb(into, channels, scale, shift))
+            continue;
+        into->parameters += l->parameters; /* still the model's */
+        redirect(n, v, before);
     }
 }

@@ -28,6 +28,7 @@ static vox_status run(const void *values, int input_count, char **inputs, vox_er
     }
     const int64_t layout_channels = weights.layout_channels;
     filter_weights_free(&weights); /* the network has its own copy */
+    vox_network_fold(network);
     status = execution_run(&o->execution, in, network, layout_channels, err);
 out:
     vox_network_free(network);

@@ -31,6 +31,7 @@ class Bounded:
     def __init__(self, value, error=None):
         self.value = value.double()
         self.error = torch.zeros_like(self.value) if error is None else error
+        self.sum = None  # behind a convolution: its roundings, the sum of its terms' magnitudes, the input's error
 
     def worst(self):
         """The largest magnitude that each value may have in the computation."""
@@ -49,11 +50,15 @@ class Bounded:
         magnitude = apply(self.worst(), w.abs(), None if b is None else b.abs())
         carried = apply(self.error, w.abs(), None) if self.error.any() else 0.0
         error = gamma(n + weight_roundings) * magnitude + carried + 2 * n * U64 * magnitude
-        return Bounded(apply(self.value, w, b), error + TINY)
+        result = Bounded(apply(self.value, w, b), error + TINY)
+        result.sum = (n + weight_roundings, magnitude, carried)
+        return result
 
-    def batchnorm(self, mean, var, weight, bias, eps):
+    def batchnorm(self, mean, var, weight, bias, eps, folded=False):
         """One fused multiply-add x*alpha + beta whose alpha and beta were rounded once: two roundings of
-        each term, gamma_2 (|x alpha| + |beta|)."""
+        each term, gamma_2 (|x alpha| + |beta|). folded: into the convolution before it, whose weights become
+        w*alpha, rounded twice, and its bias b*alpha + beta, rounded three times; then all of them take part in
+        its sum."""
         shape = (1, -1, 1, 1, 1)
         alpha = 1.0 / torch.sqrt(var.double() + eps)
         if weight is not None:
@@ -68,6 +73,10 @@ class Bounded:
         magnitude = self.worst() * alpha.abs() + beta.abs()
         # beta's own terms may cancel; what float64 loses there is relative to them.
         lost = 8 * U64 * (magnitude + (mean.double().view(shape) * alpha).abs())
+        if folded and self.sum:
+            roundings, terms, carried = self.sum
+            error = gamma(roundings + 3) * (terms * alpha.abs() + beta.abs()) + carried * alpha.abs()
+            return Bounded(value, error + lost + TINY)
         return Bounded(value, gamma(2) * magnitude + self.error * alpha.abs() + lost + TINY)
 
     def activation(self, kind, parameter):

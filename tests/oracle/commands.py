@@ -94,7 +94,7 @@ class Command:
             path = self.stem + "_norm.npz"
             np.savez(path, **{name: t.numpy() for name, t in arrays.items()})
             self.options += ["--batchnorm", path]
-            self.state = norm.expect(self.state)
+            self.state = norm.expect(self.state, folded=True)
         if rng.random() < 0.25:
             act = Activation(rng, None, None)
             defaults = act.kind in ("selu", "hardsigmoid")

@@ -192,8 +192,6 @@ static vox_status check_labels(const run_options *o, vox_error *err) {
     const char *reason = NULL;
     if (o->labels && !o->argmax)
         reason = "--labels goes with --argmax only: without it there are no labels to count";
-    else if (o->labels && o->execution.blend.kind != VOX_BLEND_EXACT)
-        reason = "--labels goes with --blend exact only: averages are no labels";
     return reason ? cli_fail(err, VOX_ERR_USAGE, "run: %s", reason) : VOX_OK;
 }
 
@@ -206,7 +204,7 @@ static void take_card(run_options *o, const vox_card *card) {
         o->softmax = card->softmax;
         o->argmax = card->argmax;
     }
-    if (!o->labels && o->argmax && o->execution.blend.kind == VOX_BLEND_EXACT)
+    if (!o->labels && o->argmax)
         o->labels = card->labels;
 }
 

@@ -52,10 +52,11 @@ typedef struct lane {
 } lane;
 
 struct vox_blender {
-    int64_t in[4], out[4];             /* of the volume */
+    int64_t in[4], out[4];             /* of the volume; out before argmax */
     int64_t patch_in[4], patch_out[4]; /* of a patch */
     scan scan[3];
     float least; /* weight */
+    bool argmax; /* patches give scores; the labels are those of the averages */
     int threads;
     /* Small patches run side by side, one a thread; large ones one after the other, on all threads.
      * Their results are added in the order of the scan. */
@@ -157,7 +158,9 @@ vox_blender *vox_blender_new(const vox_network *network, const int64_t in[4],
         return NULL;
     memcpy(b->in, in, sizeof b->in);
     b->threads = threads;
-    if (!lay_out(b, network, o, slab, err) && !make_lanes(b, network, side_by_side, err))
+    vox_network scores;
+    b->argmax = vox_network_before_argmax(network, &scores);
+    if (!lay_out(b, &scores, o, slab, err) && !make_lanes(b, &scores, side_by_side, err))
         return b;
     vox_blender_free(b);
     return NULL;
@@ -327,7 +330,13 @@ static vox_status finish_planes(const vox_blender *b, int64_t d, int64_t count, 
                 for (int64_t i = 0; i < columns; i++)
                     sum[i] /= weight[i];
             }
-    vox_status status = b->sink(b->user, d, count, &b->sum, err);
+    vox_planes result = b->sum;
+    result.channels = channels; /* without the weights */
+    if (b->argmax) {
+        vox_argmax_planes(&result, d, count, b->threads);
+        result.channels = 1;
+    }
+    vox_status status = b->sink(b->user, d, count, &result, err);
     for (int64_t p = d; p < d + count; p++)
         for (int64_t c = 0; c <= channels; c++)
             memset(vox_plane_row(&b->sum, c, p, 0), 0, (size_t)b->sum.slot_stride * sizeof(float));

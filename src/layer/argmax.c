@@ -20,7 +20,8 @@ static vox_status argmax_shape(const vox_layer *l, const int64_t *in, int64_t ou
     return VOX_OK;
 }
 
-/* Row r of plane d. The largest value so far lives in `best`, a piece of the row at a time. */
+/* Row r of plane d. The largest value so far lives in `best`, a piece of the row at a time: the
+ * numbers may take the place of channel 0. */
 static void argmax_unit(void *user, int64_t unit, int thread) {
     enum { PIECE = 256 };
     const vox_window *w = user;
@@ -51,6 +52,12 @@ static void argmax_window(const vox_layer *l, void *prepared, const vox_window *
     vox_spread(w->threads, w->count * w->from->rows, argmax_unit, &work);
 }
 
+void vox_argmax_planes(const vox_planes *planes, int64_t d, int64_t count, int threads) {
+    const vox_window w = {
+        .from = planes, .to = planes, .first = d, .count = count, .threads = threads};
+    argmax_window(NULL, NULL, &w);
+}
+
 static void argmax_free(vox_layer *l) {
     free(l);
 }
@@ -61,6 +68,15 @@ static const vox_layer_class argmax_class = {
     .window = argmax_window,
     .free = argmax_free,
 };
+
+bool vox_network_before_argmax(const vox_network *n, vox_network *scores) {
+    const vox_layer *last = n->current > 0 ? n->layer[n->current - 1] : NULL;
+    *scores = *n;
+    if (!last || last->class != &argmax_class)
+        return false;
+    scores->current = last->input[0];
+    return true;
+}
 
 vox_status vox_network_argmax(vox_network *n, vox_error *err) {
     vox_layer *l = vox_alloc(1, sizeof *l, "argmax", err);

@@ -169,6 +169,12 @@ typedef struct vox_value {
     int reads;        /* by how many inputs of needed layers, the network's output being one */
 } vox_value;
 
+/* Whether the network ends in argmax; *scores is the network up to there, or all of it. Its layers
+ * stay those of n. */
+bool vox_network_before_argmax(const vox_network *n, vox_network *scores);
+/* argmax of planes [d, d + count), into their channel 0. */
+void vox_argmax_planes(const vox_planes *planes, int64_t d, int64_t count, int threads);
+
 /* The first layer that computes its result as a whole only, so that it cannot be cut into parts
  * along H and W; NULL where there is none. */
 const vox_layer *vox_network_uncut(const vox_network *n, const vox_value *values);

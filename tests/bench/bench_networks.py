@@ -106,18 +106,27 @@ def torch_peer(name, source, target, threads, size):
     y.numpy().tofile(target)
 
 
+# A process's largest resident set counts what it was before it became another program, so the program is started by a
+# small one, and not by this one with its torch and its volumes. The last line of stderr is seconds and kB.
+LAUNCHER = """import os, sys, time
+start = time.perf_counter()
+pid = os.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+status, usage = os.wait4(pid, 0)[1:]
+print(time.perf_counter() - start, usage.ru_maxrss, file=sys.stderr)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def measure(command, env=None):
-    """(seconds that it prints or None, peak MB)."""
-    import time
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
-    out, errors = process.stdout.read(), process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    whole = time.perf_counter() - start
-    if status:
-        sys.exit(f"{command}: {errors.decode()[-2000:]}")
-    seconds = float(out) if re.fullmatch(rb"[\d.e-]+\s*", out) else whole
-    return seconds, usage.ru_maxrss / 1024
+    """(seconds that it prints, or of the whole process; peak MB)."""
+    done = subprocess.run([sys.executable, "-S", "-c", LAUNCHER, *command], capture_output=True, env=env)
+    if done.returncode:
+        sys.exit(f"{command}: {done.stderr.decode()[-2000:]}")
+    whole, kilobytes = done.stderr.split()[-2:]
+    seconds = float(done.stdout if re.fullmatch(rb"[\d.e-]+\s*", done.stdout) else whole)
+    return seconds, int(kilobytes) / 1024
 
 
 def bench(name, x, args, folder):

@@ -152,8 +152,8 @@ JSON
     printf '%s\n' 'input channels=1' 'conv3d c out_channels=3 kernel_size=1,1,3 padding=0,0,1' >net.txt
     printf '0 a\n1 b\n2 c\n' >lut.txt
     for blend in average gaussian; do
-        "$VOXCONV" run net.txt in.nii -w w.safetensors --patch-size 1,1,4 --overlap 2 --blend $blend -f -o scores.nii
-        "$VOXCONV" run net.txt in.nii -w w.safetensors --patch-size 1,1,4 --overlap 2 --blend $blend -f -o labels.nii \
+        "$VOXCONV" run net.txt in.nii -w w.safetensors --patch-size 1,1,4 --overlap 0,0,2 --blend $blend -f -o scores.nii
+        "$VOXCONV" run net.txt in.nii -w w.safetensors --patch-size 1,1,4 --overlap 0,0,2 --blend $blend -f -o labels.nii \
             --argmax --labels lut.txt --json >report.json
         python3 -c 'import struct
 data = open("scores.nii", "rb").read()[352:]

@@ -55,14 +55,10 @@ static inline vec vec_clean(vec v, vec nan) {
     return vec_unless_nan(vec_add(v, vec_broadcast(0.0f)), nan);
 }
 
-/* a*b + c, rounded once. */
-static inline vec vec_fmadd(vec a, vec b, vec c) {
-#ifdef __FP_FAST_FMAF
-    vec r;
-    for (int i = 0; i < VEC_WIDTH; i++)
-        r[i] = __builtin_fmaf(a[i], b[i], c[i]);
-    return r;
-#else
+#ifndef __FP_FAST_FMAF
+/* The next function where the machine has none. Not inlined: thousands of copies take minutes to
+ * compile. */
+static __attribute__((noinline)) vec vec_emulated_fmadd(vec a, vec b, vec c) {
     typedef double wide __attribute__((vector_size(32)));
     typedef int64_t bits __attribute__((vector_size(32)));
     wide product = __builtin_convertvector(a, wide) * __builtin_convertvector(b, wide);
@@ -81,6 +77,18 @@ static inline vec vec_fmadd(vec a, vec b, vec c) {
     raw += step & inexact & ((raw & 1) - 1);
     memcpy(&sum, &raw, sizeof sum);
     return __builtin_convertvector(sum, vec);
+}
+#endif
+
+/* a*b + c, rounded once. */
+static inline vec vec_fmadd(vec a, vec b, vec c) {
+#ifdef __FP_FAST_FMAF
+    vec r;
+    for (int i = 0; i < VEC_WIDTH; i++)
+        r[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return r;
+#else
+    return vec_emulated_fmadd(a, b, c);
 #endif
 }
 

@@ -174,9 +174,10 @@ void vox_feed_pad_rows(const vox_feed *f, int64_t c, int64_t d, int64_t r, int64
     const int64_t front = vox_axis_front(&f->axis[2]), columns = f->in[3];
     const bool border_stays = vox_feed_border_stays(f);
     float *interior = vox_plane_row(&f->ring, c, d, r), *padded = interior - front;
-    float *scratch = f->layout.phases > 1 ? f->scratch + thread * scratch_floats(f) : NULL;
+    const bool split = f->layout.phases > 1;
+    float *scratch = split ? f->scratch + thread * scratch_floats(f) : NULL;
     for (; r < end; r++, interior += f->ring.row_stride, padded += f->ring.row_stride) {
-        if (f->layout.phases == 1) {
+        if (!split) {
             if (from)
                 f->kernel->copy_row(interior, from, columns);
             if (!border_stays)

@@ -610,14 +610,16 @@ static bool deep_reads_bare(const vox_kernel_shape *s) {
            last <= s->in_columns;
 }
 
-/* Time of a tap over all rows in whichever tiles are faster; *deep: in deep ones. */
+/* Time of a tap over all rows in whichever tiles are faster; *deep: in deep ones. Where there are
+ * none it is more than any, and small enough to be added up for 2^20 blocks. */
 static int64_t shape_cost(const vox_kernel_shape *s, bool *deep) {
+    const int64_t never = INT64_MAX >> 22;
     const int64_t in_lanes = s->bare && !deep_reads_bare(s) ? INT64_MAX : deep_cost(s);
     int64_t cost = INT64_MAX;
     if (s->block <= LARGEST_BLOCK)
         band_height(s->block, s->rows, vectors_in(s->columns), &cost);
     *deep = in_lanes < cost;
-    return vox_min(in_lanes, cost);
+    return vox_min(vox_min(in_lanes, cost), never);
 }
 
 static int64_t block_count(int64_t out_channels, const vox_kernel_shape *shape) {

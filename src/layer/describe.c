@@ -39,9 +39,11 @@ static int64_t common_divisor(int64_t a, int64_t b) {
  * of a transposed convolution with more stride than kernel. */
 static bool at(const view *v, int64_t o, int64_t *low, int64_t *high) {
     const int64_t turn = floor_div(o, v->period), k = o - turn * v->period;
+    if (v->low[k] > v->high[k])
+        return false;
     *low = v->low[k] + turn * v->shift;
     *high = v->high[k] + turn * v->shift;
-    return v->low[k] <= v->high[k];
+    return true;
 }
 
 static vox_status start_view(view *v, int64_t period, int64_t shift, vox_error *err) {

@@ -56,9 +56,9 @@ class Bounded:
 
     def batchnorm(self, mean, var, weight, bias, eps, folded=False):
         """One fused multiply-add x*alpha + beta whose alpha and beta were rounded once: two roundings of
-        each term, gamma_2 (|x alpha| + |beta|). folded: into the convolution before it, whose weights become
-        w*alpha, rounded twice, and its bias b*alpha + beta, rounded three times; then all of them take part in
-        its sum."""
+        each term, gamma_2 (|x alpha| + |beta|). folded: or into the convolution before it, whose weights
+        become w*alpha, rounded twice, and its bias b*alpha + beta, rounded three times; then all of them take part
+        in its sum. That is so where nobody else reads the convolution's result; the bound holds either way."""
         shape = (1, -1, 1, 1, 1)
         alpha = 1.0 / torch.sqrt(var.double() + eps)
         if weight is not None:
@@ -73,11 +73,12 @@ class Bounded:
         magnitude = self.worst() * alpha.abs() + beta.abs()
         # beta's own terms may cancel; what float64 loses there is relative to them.
         lost = 8 * U64 * (magnitude + (mean.double().view(shape) * alpha).abs())
+        error = gamma(2) * magnitude + self.error * alpha.abs()
         if folded and self.sum:
             roundings, terms, carried = self.sum
-            error = gamma(roundings + 3) * (terms * alpha.abs() + beta.abs()) + carried * alpha.abs()
-            return Bounded(value, error + lost + TINY)
-        return Bounded(value, gamma(2) * magnitude + self.error * alpha.abs() + lost + TINY)
+            error = torch.maximum(
+                error, gamma(roundings + 3) * (terms * alpha.abs() + beta.abs()) + carried * alpha.abs())
+        return Bounded(value, error + lost + TINY)
 
     def activation(self, kind, parameter):
         """The input's error times the function's steepest slope, and the roundings of the function itself: the

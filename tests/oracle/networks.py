@@ -145,7 +145,8 @@ class Network:
         if not affine:
             values["affine"] = "false"
         self._say(rng, "batchnorm3d", name, **values)
-        self.state = self.state.batchnorm(mean, var, weight if affine else None, bias if affine else None, eps)
+        self.state = self.state.batchnorm(mean, var, weight if affine else None, bias if affine else None, eps,
+                                          folded=True)
 
     def _activation(self, rng):
         act = WordActivation(rng, None, None)
@@ -393,7 +394,7 @@ class Initial:
             norm = torch.nn.BatchNorm3d(out)
             self.lines.append("batchnorm3d")
             self.state = self.state.batchnorm(norm.running_mean, norm.running_var, norm.weight.detach(),
-                                              norm.bias.detach(), norm.eps)
+                                              norm.bias.detach(), norm.eps, folded=True)
         if rng.random() < 0.7:
             act = WordActivation(rng, None, None)
             self.lines.append(" ".join([act.word()] + ["%s=%s" % item for item in act.keys().items()]))

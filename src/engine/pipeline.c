@@ -14,6 +14,13 @@ int vox_thread_count(int threads) {
     return (int)vox_min(threads > 0 ? threads : omp_get_max_threads(), most);
 }
 
+/* Bytes of a plane of all channels; INT64_MAX where it is more. */
+static int64_t plane_bytes(const int64_t shape[4]) {
+    const int64_t extent[] = {shape[0], shape[2], shape[3], (int64_t)sizeof(float)};
+    int64_t bytes;
+    return vox_product(extent, 4, &bytes) ? bytes : INT64_MAX;
+}
+
 int64_t vox_pipeline_good_slab(const vox_network *network, const int64_t in[4], int threads) {
     /* For each thread: of the rings, so that the second-level caches (of 1 to 2 MB, today) hold
      * what is read again beside what only passes; and of the output, to bound memory. */
@@ -26,14 +33,12 @@ int64_t vox_pipeline_good_slab(const vox_network *network, const int64_t in[4], 
         const vox_layer *l = network->layer[v - 1];
         if (values[v].reads == 0 || !l->class->window)
             continue;
-        const int64_t *shape = values[l->input[0]].shape;
-        const int64_t plane = shape[0] * shape[2] * shape[3] * (int64_t)sizeof(float);
+        const int64_t plane = plane_bytes(values[l->input[0]].shape);
         const int64_t span = vox_axis_span(&values[v].axis[0]);
         /* Where the span alone is too large, at least not plane by plane. */
         slab = vox_min(slab, vox_max(ring_bytes * threads / plane - span + 1, 2));
     }
-    const int64_t *shape = values[network->current].shape;
-    const int64_t out_plane = shape[0] * shape[2] * shape[3] * (int64_t)sizeof(float);
+    const int64_t out_plane = plane_bytes(values[network->current].shape);
     free(values);
     return vox_max(vox_min(slab, out_bytes * threads / out_plane), 1);
 }

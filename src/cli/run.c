@@ -189,10 +189,11 @@ static vox_status open_and_run(const run_options *o, const model_inputs *inputs,
 }
 
 static vox_status check_labels(const run_options *o, vox_error *err) {
-    const char *reason = NULL;
-    if (o->labels && !o->argmax)
-        reason = "--labels goes with --argmax only: without it there are no labels to count";
-    return reason ? cli_fail(err, VOX_ERR_USAGE, "run: %s", reason) : VOX_OK;
+    if (!o->labels || o->argmax)
+        return VOX_OK;
+    return cli_fail(
+        err, VOX_ERR_USAGE,
+        "run: --labels goes with --argmax only: without it there are no labels to count");
 }
 
 /* Options win over the card; --softmax and --argmax stand for all that becomes of the output. */

@@ -136,7 +136,8 @@ static vox_status make_lanes(vox_blender *b, const vox_network *network, bool si
     if (!b->lane)
         return VOX_ERR_RESOURCE;
     const int threads = b->lane_count > 1 ? 1 : b->threads;
-    b->slab = vox_pipeline_good_slab(network, b->patch_in, threads);
+    if (vox_pipeline_good_slab(network, b->patch_in, NULL, threads, &b->slab, err))
+        return VOX_ERR_RESOURCE;
     for (int i = 0; i < b->lane_count; i++) {
         b->lane[i].pipeline = vox_pipeline_new(network, b->patch_in, NULL, b->slab, threads, err);
         if (!b->lane[i].pipeline)

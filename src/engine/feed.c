@@ -6,16 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE = VOX_ALIGN / sizeof(float) }; /* floats of a cache line */
-
 /* ---- Layout: sizes, and nothing that depends on voxels ---- */
 
 /* Rounds *n floats up to whole cache lines, and where there are more than a few to an odd number:
  * successive rows and planes then spread over all sets of a cache, where a power of two would pile
  * them up in a few. False where that overflows. */
 static bool spread_lines(int64_t *n) {
-    const int64_t few = 4, lines = vox_ceil_div(*n, LINE);
-    return vox_mul(lines > few ? lines | 1 : lines, LINE, n);
+    const int64_t few = 4, lines = vox_ceil_div(*n, VOX_LINE);
+    return vox_mul(lines > few ? lines | 1 : lines, VOX_LINE, n);
 }
 
 static vox_status lay_out_rows(vox_feed *f, vox_error *err) {
@@ -57,7 +55,9 @@ vox_status vox_feed_init(vox_feed *f, const vox_layer *window, const int64_t in[
 /* Floats of a thread's scratch row, on cache lines of its own: two threads that write to one line
  * take turns. Two lines apart, for lines are fetched in pairs. */
 static int64_t scratch_floats(const vox_feed *f) {
-    return f->layout.phases > 1 ? vox_round_up(f->layout.padded_columns, 2 * LINE) + 2 * LINE : 0;
+    return f->layout.phases > 1
+               ? vox_round_up(f->layout.padded_columns, 2 * VOX_LINE) + 2 * VOX_LINE
+               : 0;
 }
 
 int64_t vox_feed_bytes(const vox_feed *f) {

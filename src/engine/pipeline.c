@@ -21,26 +21,29 @@ static int64_t plane_bytes(const int64_t shape[4]) {
     return vox_product(extent, 4, &bytes) ? bytes : INT64_MAX;
 }
 
-int64_t vox_pipeline_good_slab(const vox_network *network, const int64_t in[4], int threads) {
+vox_status vox_pipeline_good_slab(const vox_network *network, const int64_t in[4],
+                                  const vox_box *part, int threads, int64_t *slab, vox_error *err) {
     /* For each thread: of the rings, so that the second-level caches (of 1 to 2 MB, today) hold
      * what is read again beside what only passes; and of the output, to bound memory. */
     const int64_t ring_bytes = 768 << 10, out_bytes = 4 << 20;
-    vox_value *values = vox_network_values(network, in, NULL);
-    int64_t slab = in[1];
-    if (!values)
-        return 1;
+    vox_error local = {0};
+    vox_level *levels = vox_levels_make(network, in, part, &local);
+    if (!levels)
+        return vox_fail(err, local.status, "%s", local.message);
+    *slab = levels[0].shape[1];
     for (int v = 1; v <= network->count; v++) {
         const vox_layer *l = network->layer[v - 1];
-        if (values[v].reads == 0 || !l->class->window)
+        if (levels[v].value.reads == 0 || !l->class->window)
             continue;
-        const int64_t plane = plane_bytes(values[l->input[0]].shape);
-        const int64_t span = vox_axis_span(&values[v].axis[0]);
+        const int64_t plane = plane_bytes(levels[l->input[0]].shape);
+        const int64_t span = vox_axis_span(&levels[v].value.axis[0]);
         /* Where the span alone is too large, at least not plane by plane. */
-        slab = vox_min(slab, vox_max(ring_bytes * threads / plane - span + 1, 2));
+        *slab = vox_min(*slab, vox_max(ring_bytes * threads / plane - span + 1, 2));
     }
-    const int64_t out_plane = plane_bytes(values[network->current].shape);
-    free(values);
-    return vox_max(vox_min(slab, out_bytes * threads / out_plane), 1);
+    const int64_t out_plane = plane_bytes(levels[network->count + 1].shape);
+    free(levels);
+    *slab = vox_max(vox_min(*slab, out_bytes * threads / out_plane), 1);
+    return VOX_OK;
 }
 
 /* Whether layer l can read the planes of somebody else. */
@@ -48,15 +51,18 @@ static bool reads_bare(const vox_layer *l, const vox_axis axis[3]) {
     return l && l->class->reads_bare && l->class->reads_bare(l, axis);
 }
 
-int64_t vox_pipeline_lent_slab(const vox_network *network, const int64_t in[4], int threads) {
-    int64_t slab = vox_pipeline_good_slab(network, in, threads);
-    vox_value *values = vox_network_values(network, in, NULL);
+vox_status vox_pipeline_lent_slab(const vox_network *network, const int64_t in[4], int threads,
+                                  int64_t *slab, vox_error *err) {
+    vox_error local = {0};
+    vox_value *values = vox_network_values(network, in, &local);
+    if (!values)
+        return vox_fail(err, local.status, "%s", local.message);
     /* One layer that holds no plane has no use for slabs. */
-    if (values && network->count == 1 && network->current == 1 &&
-        reads_bare(network->layer[0], values[1].axis))
-        slab = in[1];
+    const bool whole = network->count == 1 && network->current == 1 &&
+                       reads_bare(network->layer[0], values[1].axis);
     free(values);
-    return slab;
+    *slab = in[1];
+    return whole ? VOX_OK : vox_pipeline_good_slab(network, in, NULL, threads, slab, err);
 }
 
 /* ---- The run, with planes or with their numbers alone ---- */
@@ -224,6 +230,14 @@ static void name_pool(const vox_pipeline *p, const vox_pool *pool, char *name, s
         snprintf(name + end, room - (size_t)end, ", and %d more", others);
 }
 
+/* To an int64_t; INT64_MAX where that is more. */
+static void add_bytes(void *user, const char *name, int64_t bytes) {
+    int64_t *total = user;
+    (void)name;
+    if (!vox_add(*total, bytes, total))
+        *total = INT64_MAX;
+}
+
 void vox_pipeline_memory(const vox_pipeline *p,
                          void (*part)(void *user, const char *name, int64_t bytes), void *user) {
     int64_t tables = 0;
@@ -234,19 +248,13 @@ void vox_pipeline_memory(const vox_pipeline *p,
     }
     for (int i = 1; i < p->stage_count; i++) {
         const vox_stage *s = p->stage[i];
-        tables += vox_stage_table_bytes(s) + vox_feed_bytes(&s->main);
+        add_bytes(&tables, NULL, vox_stage_table_bytes(s));
+        add_bytes(&tables, NULL, vox_feed_bytes(&s->main));
         for (int k = 0; k < s->op_count; k++)
             if (s->op[k].side)
-                tables += vox_feed_bytes(s->op[k].side);
+                add_bytes(&tables, NULL, vox_feed_bytes(s->op[k].side));
     }
     part(user, "weights and tables", tables);
-}
-
-static void add_bytes(void *user, const char *name, int64_t bytes) {
-    int64_t *total = user;
-    (void)name;
-    if (!vox_add(*total, bytes, total))
-        *total = INT64_MAX;
 }
 
 int64_t vox_pipeline_bytes(const vox_pipeline *p) {
@@ -299,9 +307,12 @@ vox_status vox_pipeline_push(vox_pipeline *p, int64_t count, const vox_planes *x
     vox_status status = vox_stage_make(source(p), count, x, err);
     if (!status)
         status = advance(p, false, err);
-    if (!status && source(p)->produced == source(p)->out[1])
-        rewind_stages(p);
-    return status;
+    if (status || source(p)->produced < source(p)->out[1])
+        return status;
+    if (sink(p)->produced < sink(p)->out[1])
+        return vox_fail(err, VOX_ERR_INTERNAL, "the pipeline has planes left when all have come");
+    rewind_stages(p);
+    return VOX_OK;
 }
 
 void vox_pipeline_free(vox_pipeline *p) {

@@ -31,12 +31,15 @@ typedef struct vox_pipeline vox_pipeline;
 typedef vox_status vox_pipeline_sink(void *user, int64_t d, int64_t count, const vox_planes *planes,
                                      vox_error *err);
 
-/* Planes of an input (C, D, H, W) that make a good slab for this network: enough to keep all
- * threads busy, few enough to stay in the outer caches until they are used. */
-int64_t vox_pipeline_good_slab(const vox_network *network, const int64_t in[4], int threads);
+/* Planes of an input (C, D, H, W) that make a good slab for `part` of the output (NULL: all):
+ * enough to keep all threads busy, few enough to stay in the outer caches until they are used. */
+vox_status vox_pipeline_good_slab(const vox_network *network, const int64_t in[4],
+                                  const vox_box *part, int threads, int64_t *slab, vox_error *err);
 
-/* The same where the input is lent (vox_pipeline_lend_input) and the output is the caller's. */
-int64_t vox_pipeline_lent_slab(const vox_network *network, const int64_t in[4], int threads);
+/* The same for all of the output, where the input is lent (vox_pipeline_lend_input) and the output
+ * the caller's. */
+vox_status vox_pipeline_lent_slab(const vox_network *network, const int64_t in[4], int threads,
+                                  int64_t *slab, vox_error *err);
 
 /* What computing `part` of the output (NULL: all) takes for an input (C, D, H, W). */
 typedef struct vox_need {

@@ -235,11 +235,12 @@ static vox_status choose_cuts(vox_job *j, const vox_input *in, const vox_filter_
     j->prepare.spooled = spooled;
     j->plan.smallest_bytes = j->plan.total_bytes;
     for (;;) {
-        int64_t shape[4] = {j->in[0], j->in[1], vox_min(j->in[2], patch[0]),
-                            vox_min(j->in[3], patch[1])};
+        const vox_box part = {
+            .to = {j->out[1], vox_min(patch[0], j->out[2]), vox_min(patch[1], j->out[3])}};
         const int64_t asked = o->slab_planes ? o->slab_planes : o->patch_size[0];
-        int64_t slab =
-            asked ? vox_min(asked, planes) : vox_pipeline_good_slab(j->network, shape, j->threads);
+        int64_t slab = vox_min(asked, planes);
+        if (!status && !asked)
+            status = vox_pipeline_good_slab(j->network, j->in, &part, j->threads, &slab, err);
         for (; !status; slab /= 2) {
             status = lay_out(j, in, patch, slab, err);
             if (status || cap == 0 || j->plan.total_bytes <= cap)

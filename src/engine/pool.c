@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE = VOX_ALIGN / sizeof(float) }; /* floats of a cache line */
-
 bool vox_pool_fits(const vox_pool *p, const vox_plane_layout *layout) {
     return memcmp(&p->layout, layout, offsetof(vox_plane_layout, fill)) == 0 &&
            p->layout.fill == layout->fill;
@@ -20,7 +18,7 @@ bool vox_pool_fits(const vox_pool *p, const vox_plane_layout *layout) {
  * middle taps' of most kernels. */
 static int64_t lead(const vox_pool *p) {
     const int64_t front = p->layout.front_columns;
-    return p->layout.phases == 1 ? vox_round_up(front, LINE) - front : 0;
+    return p->layout.phases == 1 ? vox_round_up(front, VOX_LINE) - front : 0;
 }
 
 static int64_t slots(const vox_pool *p) {

@@ -9,6 +9,8 @@
 
 #include "base/base.h"
 
+enum { VOX_LINE = VOX_ALIGN / sizeof(float) }; /* floats of a cache line */
+
 /* A padded plane of all channels, in floats. Where the stride along W is s, a padded row is kept as
  * s phases of phase_length floats, so that the inputs of successive outputs lie side by side at
  * every tap. */

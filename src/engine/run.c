@@ -17,7 +17,10 @@ vox_status vox_network_run(const vox_network *c, const float *x, const int64_t i
     if (status)
         return status;
     threads = vox_thread_count(threads);
-    const int64_t slab = vox_pipeline_lent_slab(c, n, threads);
+    int64_t slab;
+    status = vox_pipeline_lent_slab(c, n, threads, &slab, err);
+    if (status)
+        return status;
     vox_error local = {0};
     vox_pipeline *p = vox_pipeline_new(c, n, NULL, slab, threads, &local);
     if (!p)

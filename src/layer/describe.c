@@ -185,7 +185,8 @@ static vox_status describe(const vox_network *n, const vox_value *values, int v,
         status = l->class->window ? through_window(l, in, &values[v].axis[i], i,
                                                    &views[3 * l->input[0] + i], own, err)
                                   : through_join(l, values, &values[v], i, views, own, err);
-        info->receptive_field[i] = widest(own);
+        if (!status)
+            info->receptive_field[i] = widest(own);
     }
     return status;
 }

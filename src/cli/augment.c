@@ -165,7 +165,7 @@ static void say_report(const vox_augment_options *a, const vox_augment_report *r
 static vox_status augment(const file_list *l, const augment_options *o,
                           const vox_augment_options *a, vox_error *err) {
     vox_augment_report report;
-    const vox_status status = vox_augment(l->file, l->count, a, &report, err);
+    vox_status status = vox_augment(l->file, l->count, a, &report, err);
     progress_clear();
     if (status)
         return status;
@@ -174,9 +174,10 @@ static vox_status augment(const file_list *l, const augment_options *o,
                     report.clamped == 1 ? "" : "s");
     if (o->verbose)
         say_report(a, &report);
-    return o->json ? print_augment_report_json(a, &report, (const char *const *)l->output, l->count,
-                                               err)
-                   : VOX_OK;
+    if (o->json)
+        status =
+            print_augment_report_json(a, &report, (const char *const *)l->output, l->count, err);
+    return cli_end_report(l->output[0], status, err);
 }
 
 static vox_status run(const void *values, int image_count, char **images, vox_error *err) {

@@ -40,6 +40,12 @@ void cli_message(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same with "warning: ", unless cli_quiet(true) was called. */
 void cli_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_quiet(bool quiet);
+/* What was printed on stdout counts only when it has arrived. Errors: VOX_ERR_PIPE,
+ * VOX_ERR_OUTPUT. */
+vox_status cli_flush(vox_error *err);
+/* Ends a report on stdout about `output`, which is complete and has its name. Where the report was
+ * not made, as `status` and err say, or does not arrive, the message says that the output is. */
+vox_status cli_end_report(const char *output, vox_status status, vox_error *err);
 /* A NUL-terminated text of a file, control characters as '?'. */
 void cli_print_text(const char *text, FILE *to);
 

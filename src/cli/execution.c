@@ -184,10 +184,10 @@ static vox_status filter(vox_input *in, const vox_network *network, const execut
     if (o->verbose)
         say_report(&report, o->output);
     if (o->json)
-        return print_report_json(&report, o->output, labels, err);
-    if (labels->labels > 0)
+        status = print_report_json(&report, o->output, labels, err);
+    else if (labels->labels > 0)
         label_table_print(labels, strcmp(o->output, "-") != 0 ? stdout : stderr);
-    return VOX_OK;
+    return cli_end_report(o->output, status, err);
 }
 
 /* Into a tensor file, or printed; what was read as a tensor is written to stdout as one, too. */

@@ -86,16 +86,6 @@ static vox_status dispatch(int argc, char **argv, vox_error *err) {
     return unknown_command(argv[1], err);
 }
 
-/* What was printed on stdout counts only when it has arrived. */
-static vox_status flush_output(vox_error *err) {
-    const bool failed = ferror(stdout);
-    if (!fflush(stdout) && !failed)
-        return VOX_OK;
-    if (errno == EPIPE)
-        return cli_fail(err, VOX_ERR_PIPE, "standard output: %s", strerror(errno));
-    return cli_fail(err, VOX_ERR_OUTPUT, "standard output: %s", strerror(errno));
-}
-
 /* A caller may have closed stdin, stdout or stderr, and the next file opened would then be taken
  * for it. Each gets a descriptor that cannot be used in its direction, so that using it is an
  * error. */
@@ -128,7 +118,7 @@ int main(int argc, char **argv) {
     signals_install();
     vox_status status = dispatch(argc, argv, &err);
     vox_error flush_error = {VOX_OK, ""};
-    const vox_status flushed = flush_output(&flush_error);
+    const vox_status flushed = cli_flush(&flush_error);
     if (!status && flushed) {
         status = flushed;
         err = flush_error;

@@ -3,6 +3,7 @@
 
 #include "cli/progress.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -110,4 +111,23 @@ const char *cli_nearest(const char *word, const char *const *names, int count) {
         }
     }
     return nearest;
+}
+
+vox_status cli_flush(vox_error *err) {
+    const bool failed = ferror(stdout);
+    if (!fflush(stdout) && !failed)
+        return VOX_OK;
+    return cli_fail(err, errno == EPIPE ? VOX_ERR_PIPE : VOX_ERR_OUTPUT, "standard output: %s",
+                    strerror(errno));
+}
+
+vox_status cli_end_report(const char *output, vox_status status, vox_error *err) {
+    vox_error local = {VOX_OK, ""};
+    if (status)
+        local = *err;
+    else
+        status = cli_flush(&local);
+    return status ? cli_fail(err, status, "%s: complete, but the report of it is not: %s", output,
+                             local.message)
+                  : VOX_OK;
 }

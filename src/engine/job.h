@@ -19,6 +19,7 @@ typedef struct vox_job {
     int64_t patch[2], patches[2]; /* H and W of an output patch; their number along H and W */
     vox_blender *blender;         /* instead of such patches, or NULL */
     vox_plan plan;
+    bool refused; /* it takes more memory than there is */
 } vox_job;
 
 /* The network, the input and the options stay the caller's. j->blender is to be freed, after a

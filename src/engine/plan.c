@@ -199,9 +199,10 @@ static vox_status check_cuttable(const vox_job *j, const vox_filter_options *o, 
                     uncut ? uncut->class->name : "a network on a grid of its own");
 }
 
-static vox_status refuse(const vox_job *j, const vox_input *in, const vox_filter_options *o,
-                         int64_t cap, vox_error *err) {
+static vox_status refuse(vox_job *j, const vox_input *in, const vox_filter_options *o, int64_t cap,
+                         vox_error *err) {
     char most[32], need[32], least[32];
+    j->refused = true;
     return vox_fail(err, VOX_ERR_RESOURCE,
                     "%s: max-memory=%s%s: slabs of %lld planes need %s; the least that works is %s "
                     "(%lld bytes)",
@@ -278,12 +279,13 @@ static vox_status choose(vox_job *j, const vox_input *in, const vox_filter_optio
     vox_error local = {.status = VOX_OK};
     for (int spooled = 0; spooled < 2; spooled++) {
         local.status = VOX_OK;
+        j->refused = false;
         j->prepare.spooled = spooled;
         if (o->blend == VOX_BLEND_EXACT)
             choose_cuts(j, in, o, stride, &local);
         else
             choose_blended(j, in, o, &local);
-        if (local.status != VOX_ERR_RESOURCE || j->prepare.grid.same)
+        if (!j->refused || j->prepare.grid.same)
             break;
     }
     return local.status ? vox_fail(err, local.status, "%s", local.message) : VOX_OK;

@@ -4,9 +4,9 @@
  * One table of keys. What is not in it is refused: a slip of the pen would change what the network
  * sees, and nobody would know.
  */
+#include "base/json.h"
 #include "model/model.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,16 +153,14 @@ vox_status vox_card_read(const char *path, vox_card *card, vox_error *err) {
     unsigned char *text = NULL;
     int64_t bytes;
     json_t *root = NULL;
-    json_error_t at;
     *card = (vox_card){.labels = NULL};
     reading r = {.card = card, .path = vox_strdup(path, err)};
     vox_status status = r.path ? vox_model_read_file(path, &text, &bytes, err) : VOX_ERR_RESOURCE;
     if (status)
         goto out;
-    root = json_loadb((const char *)text, (size_t)bytes, JSON_REJECT_DUPLICATES, &at);
-    status = root ? take_keys(&r, root, err)
-                  : vox_fail(err, VOX_ERR_WEIGHTS, "%s: line %d: not JSON: %.200s", path, at.line,
-                             at.text);
+    vox_error local;
+    root = vox_json_parse(path, text, bytes, &local);
+    status = root ? take_keys(&r, root, err) : vox_fail(err, local.status, "%s", local.message);
 out:
     json_decref(root);
     free(text);

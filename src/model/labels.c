@@ -11,9 +11,9 @@
  * `labels` is one of these (what brainchop has beside its models). A name may be the member `name`
  * of an object.
  */
+#include "base/json.h"
 #include "model/model.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,10 +168,10 @@ static vox_status read_members(vox_labels *l, json_t *object, vox_error *err) {
 }
 
 static vox_status read_json(vox_labels *l, int64_t bytes, vox_error *err) {
-    json_error_t at;
-    l->root = json_loadb(l->text, (size_t)bytes, JSON_REJECT_DUPLICATES, &at);
+    vox_error local;
+    l->root = vox_json_parse(l->path, l->text, bytes, &local);
     if (!l->root)
-        return vox_fail(err, VOX_ERR_WEIGHTS, "%s: line %d: %s", l->path, at.line, at.text);
+        return vox_fail(err, local.status, "%s", local.message);
     json_t *names = json_object_get(l->root, "labels");
     if (!names)
         names = l->root;

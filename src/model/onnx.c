@@ -34,7 +34,9 @@ static void *allocate(void *user, size_t bytes) {
     if ((int64_t)bytes > m->memory)
         return NULL;
     m->memory -= (int64_t)bytes;
-    return malloc(bytes);
+    void *p = malloc(bytes);
+    m->starved = m->starved || !p;
+    return p;
 }
 
 static void release(void *user, void *p) {
@@ -55,6 +57,8 @@ static vox_status parse(onnx_model *m, const unsigned char *data, int64_t bytes,
     m->memory = MEMORY_PER_BYTE * bytes + MEMORY_BASE;
     m->allocator = (ProtobufCAllocator){allocate, release, m};
     m->proto = onnx__model_proto__unpack(&m->allocator, (size_t)bytes, data);
+    if (m->starved)
+        return vox_fail(err, VOX_ERR_RESOURCE, "%s: out of memory", path);
     if (!m->proto)
         return vox_fail(err, VOX_ERR_WEIGHTS,
                         "%s: not an ONNX file, or a damaged one: its messages do not parse", path);

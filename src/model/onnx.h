@@ -73,6 +73,7 @@ typedef struct onnx_model {
     Onnx__ModelProto *proto;
     ProtobufCAllocator allocator;
     int64_t memory; /* bytes that the parser may still ask for */
+    bool starved;   /* it was refused some of those */
     int opset;
     onnx_definition *definition; /* [definition_count], by name */
     int definition_count;

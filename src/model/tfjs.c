@@ -1,6 +1,7 @@
 /* tfjs.c - TensorFlow.js layers models: a model.json that holds Keras' configuration and a list of
  * weights, and beside it the .bin shards that hold them one behind the other.
  * The format: https://github.com/tensorflow/tfjs/tree/master/tfjs-converter */
+#include "base/json.h"
 #include "model/keras.h"
 #include "weights/weights.h"
 
@@ -173,12 +174,12 @@ static vox_status tfjs_open(vox_model *m, const unsigned char *data, int64_t byt
                         "%s: a TensorFlow.js model has its own weights: neither --weights nor "
                         "--init goes with it",
                         m->path);
-    json_error_t at;
     k->path = m->path;
     k->axes_whd = o->axes_whd;
-    k->root = json_loadb((const char *)data, (size_t)bytes, JSON_REJECT_DUPLICATES, &at);
+    vox_error local;
+    k->root = vox_json_parse(m->path, data, bytes, &local);
     if (!k->root)
-        return vox_fail(err, VOX_ERR_WEIGHTS, "%s: line %d: %s", m->path, at.line, at.text);
+        return vox_fail(err, local.status, "%s", local.message);
     json_t *topology = json_object_get(k->root, "modelTopology");
     json_t *config = json_object_get(topology, "model_config");
     if (!config)

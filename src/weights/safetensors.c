@@ -5,10 +5,10 @@
  * data_offsets, then the data, which the tensors cover without overlap and without a hole. Numbers
  * are little-endian, row-major.
  */
+#include "base/json.h"
 #include "weights/weights.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -205,7 +205,8 @@ static vox_status open_file(vox_weights *w, vox_error *err) {
     int64_t length = 0;
     char *text = NULL;
     json_t *root = NULL;
-    json_error_t je;
+    char subject[512];
+    vox_error local;
     state *s = w->state = calloc(1, sizeof *s);
     if (!s)
         return vox_fail(err, VOX_ERR_RESOURCE, "%s: out of memory", w->path);
@@ -219,14 +220,10 @@ static vox_status open_file(vox_weights *w, vox_error *err) {
     status = vox_source_read_at(w->source, text, length, START, err);
     if (status != VOX_OK)
         goto out;
-    /* Short of memory, the parser finds fault with the text, or with nothing. */
-    errno = 0;
-    root = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &je);
-    if (!root && errno == ENOMEM)
-        status = vox_fail(err, VOX_ERR_RESOURCE, "%s: header: out of memory", w->path);
-    else if (!root)
-        status = vox_fail(err, VOX_ERR_WEIGHTS, "%s: header: line %d, column %d: %s", w->path,
-                          je.line, je.column, je.text);
+    snprintf(subject, sizeof subject, "%s: header", w->path);
+    root = vox_json_parse(subject, text, length, &local);
+    if (!root)
+        status = vox_fail(err, local.status, "%s", local.message);
     else if (!json_is_object(root))
         status = vox_fail(err, VOX_ERR_WEIGHTS, "%s: header: not a JSON object", w->path);
     else

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SMALL = os.path.join(HERE, "..", "cli", "small.py")
+MODELS = os.path.join(HERE, "..", "cli", "make_models.py")
 
 
 @dataclass
@@ -23,11 +24,15 @@ class Scenario:
     bare: bool = False  # a file system without O_TMPFILE, fallocate and renameat2's flags
 
     def threads(self):
-        return (1, 2) if self.args[0] in ("conv", "augment") else (1,)
+        return (1, 2) if self.has_threads() else (1,)
+
+    def has_threads(self):
+        return self.args[0] in ("conv", "augment", "run")
 
 
 def scenarios():
     torch = "--init torch --seed 1 -k 3 -p same --out-channels"
+    mesh = "in/net.txt --init --seed 1"
     little = "-m 20540000"  # less than all of in/slices.nii.gz beside the program, and more than two planes
     return [
         Scenario(name, args.split(), **more)
@@ -77,6 +82,21 @@ def scenarios():
             ("info", "info in/scan.nii.gz", {}),
             ("info --json", "info --json in/größe.nii", {}),
             ("plan", "conv in/scan.nii --kernel box:3 -o out/x.nii --plan --json", {}),
+            ("tensor", f"conv in/array.npy {torch} 2 -o out/x.npy", {}),
+            ("tensor from a pipe", f"conv - {torch} 2 -o -", {"stdin": "|array.npy"}),
+            ("run, text", "run in/net.txt -w in/layer.pt:state_dict in/scan.nii.gz -o out/x.nii.gz", {}),
+            ("run, ONNX", "run in/models/functional.onnx in/models/in.nii -o out/x.nii", {}),
+            ("run, ONNX, tensors", "run in/models/functional.onnx in/array.npy -o out/x.npy", {}),
+            ("run, TensorFlow.js", "run in/models/upward/model.json --axes whd in/models/in.nii -o out/x.nii", {}),
+            ("run, values", "run in/models/classifier/model.json in/models/in.nii --json", {}),
+            ("run, whole volumes", "run in/norm_net.txt --init --seed 1 in/scan.nii -o out/x.nii", {}),
+            ("run, prepared", f"run {mesh} in/scan.nii.gz --spacing 2,1.5,1 --orientation LIA --shape 16 -o out/x.nii.gz",
+             {}),
+            ("run, prepared, spool", f"run {mesh} - --intensity percentile:1,99 --softmax -o -", {"stdin": "|scan.nii.gz"}),
+            ("run, labels", f"run {mesh} in/scan.nii --argmax --labels in/label_names.txt -o out/x.nii", {}),
+            ("run, blended", f"run {mesh} in/scan.nii --argmax --patch-size 6 --blend gaussian -o out/x.nii.gz", {}),
+            ("run, card", "run in/card_net.txt --init --seed 1 in/scan.nii -o out/x.nii", {}),
+            ("run, plan", f"run {mesh} in/scan.nii --spacing 2 -o out/x.nii --plan", {}),
         ]
     ]
 
@@ -86,6 +106,10 @@ def make_inputs(voxconv, folder):
 
     def run(*command):
         subprocess.run(command, check=True, cwd=folder)
+
+    def write(name, text):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
 
     for name in "scan.nii", "scan.nii.gz":
         run(sys.executable, SMALL, "volume", name, "12,10,9")
@@ -104,3 +128,11 @@ def make_inputs(voxconv, folder):
     for name in "box.npy", "box.txt", "box.nii.gz":
         run(voxconv, "kernel", "box:3", "-o", name)
     run(voxconv, "kernel", "--init", "torch", "-o", "bias.npz")
+    run(sys.executable, SMALL, "array", "array.npy", "2,1,4,5,6")
+    run(sys.executable, MODELS, "models")
+    net = ["input channels=1", "conv3d conv out_channels=2 kernel_size=1,1,3 padding=0,0,1", "leaky_relu"]
+    whole = ["instancenorm3d", "conv_transpose3d out_channels=2 kernel_size=2 stride=2", "maxpool3d kernel_size=2"]
+    for name, lines in ("net.txt", net), ("norm_net.txt", net + whole), ("card_net.txt", net):
+        write(name, "".join(line + "\n" for line in lines))
+    write("label_names.txt", "0 left\n1 right\n")
+    write("card_net.txt.card.json", '{"intensity": "minmax", "orientation": "RAS", "argmax": true}')

@@ -66,10 +66,10 @@ Test(model_card, what_is_refused) {
         const char *text, *reason;
     } rows[] = {
         {"", ": is empty"},
-        {"{", ": line 1: not JSON: "},
-        {"{}x", ": line 1: not JSON: "},
+        {"{", ": line 1: "},
+        {"{}x", ": line 1: "},
         {"[]", ": no model card: an object { } is missing"},
-        {"{\"axes\": \"dhw\", \"axes\": \"dhw\"}", ": line 1: not JSON: duplicate"},
+        {"{\"axes\": \"dhw\", \"axes\": \"dhw\"}", ": line 1: duplicate"},
         {"{\"Axes\": \"dhw\"}", ": Axes: no key of a model card; there are axes, intensity, "},
         {"{\"axes\": \"xyz\"}", ": axes: must be \"dhw\" or \"whd\""},
         {"{\"axes\": 1}", ": axes: must be"},

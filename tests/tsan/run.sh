@@ -98,9 +98,9 @@ failed=$((failed + mismatches))
 # ---- The command ----
 
 export VOXCONV="$top/$build/voxconv" VOXCONV_BUILD="$top/$build" VOXCONV_SANITIZED=1
-tests=(tests/cli/determinism.bats tests/cli/pipes.bats tests/cli/conv.bats)
+tests=(tests/cli/{determinism,pipes,conv,run,prepare,labels,tensors,augment}.bats)
 only=.
-[ "$form" = short ] && only='8 threads|on the threads|stdin|in a row|goes away|removes' && unset 'tests[2]'
+[ "$form" = short ] && only='8 threads|on the threads|stdin|in a row|goes away|removes' && tests=("${tests[@]:0:2}")
 start=$SECONDS
 timeout "$limit" bats --tap -f "$only" "${tests[@]}" </dev/null >"$results/cli.tap" 2>&1 || fail "the command's tests failed"
 grep -A12 '^not ok ' "$results/cli.tap"

@@ -110,7 +110,8 @@ typedef struct arrival {
     const origin *x;              /* NULL: in place */
     int64_t unit_rows, row_units; /* rows of a unit, units in a plane's height */
     int64_t unit_channels;
-    bool straight; /* from x into the ring of the only reader, and nothing is done on the way */
+    bool straight;     /* from x into the ring of the only reader, and nothing is done on the way */
+    vox_followup then; /* called: rows need nothing more */
 } arrival;
 
 enum { UNIT_ROWS = 16 };
@@ -161,15 +162,11 @@ static void pad_rows(const vox_feed *to, int64_t d, int64_t row, int64_t row_end
     }
 }
 
-static void arrive_unit(void *user, int64_t unit, int thread) {
-    const arrival *a = user;
+/* Rows [row, row_end) of plane d. */
+static void arrive_rows(const arrival *a, int64_t d, int64_t row, int64_t row_end, int64_t channel,
+                        int64_t channel_end, int thread) {
     const vox_stage *s = a->stage;
     const vox_feed *first = s->to[0];
-    const int64_t d = a->from + unit % a->count;
-    const int64_t row = unit / a->count % a->row_units * a->unit_rows;
-    const int64_t row_end = vox_min(row + a->unit_rows, s->out[2]);
-    const int64_t channel = unit / a->count / a->row_units * a->unit_channels;
-    const int64_t channel_end = vox_min(channel + a->unit_channels, s->out[0]);
     for (int64_t c = 0; a->x && !a->straight && c < s->channels; c++)
         for (int64_t r = row; r < row_end; r++)
             first->kernel->copy_row(vox_plane_row(&first->ring, s->at + c, d, r),
@@ -185,24 +182,57 @@ static void arrive_unit(void *user, int64_t unit, int thread) {
     }
 }
 
-static void arrive(const vox_stage *s, int64_t from, int64_t count, const origin *x) {
+static void arrive_unit(void *user, int64_t unit, int thread) {
+    const arrival *a = user;
+    const int64_t row = unit / a->count % a->row_units * a->unit_rows;
+    const int64_t channel = unit / a->count / a->row_units * a->unit_channels;
+    arrive_rows(a, a->from + unit % a->count, row, vox_min(row + a->unit_rows, a->stage->out[2]),
+                channel, vox_min(channel + a->unit_channels, a->stage->out[0]), thread);
+}
+
+/* From the window, row by row as it makes them. */
+static void arrive_made(void *user, int64_t d, int64_t row, int64_t row_end, int thread) {
+    const arrival *a = user;
+    arrive_rows(a, d, row, row_end, 0, a->stage->out[0], thread);
+}
+
+/* Whether rows that lie in the first reader's ring, or come from x, are ready there as they are. */
+static bool arrives_at_once(const vox_stage *s, const origin *x) {
+    return !x && s->op_count == 0 && s->to_count == 1 && vox_feed_border_stays(s->to[0]);
+}
+
+static arrival begin_arrival(const vox_stage *s, int64_t count, const origin *x) {
     const int64_t rows = s->out[2];
+    arrival a = {.stage = s,
+                 .from = s->produced,
+                 .count = count,
+                 .x = x,
+                 .unit_rows = UNIT_ROWS,
+                 .row_units = vox_ceil_div(rows, UNIT_ROWS),
+                 .unit_channels = s->out[0],
+                 .straight = x && s->op_count == 0 && s->to_count == 1};
+    a.then = (vox_followup){arrive_made, NULL, arrives_at_once(s, x)};
     s->to[0]->by_channel = x && arrives_by_channel(s);
-    if (s->to[0]->pool->external && s->to[0]->window)
-        return; /* borrowed: read where they lie */
-    arrival a = {s, from, count, x, UNIT_ROWS, vox_ceil_div(rows, UNIT_ROWS), s->out[0], false};
-    int64_t units = a.row_units * count;
-    a.straight = x && s->op_count == 0 && s->to_count == 1;
     if (s->to[0]->by_channel) {
         a.unit_rows = rows;
         a.row_units = a.unit_channels = 1;
-        units = s->out[0] * count;
     }
-    if (x || s->op_count > 0 || s->to_count > 1 || !vox_feed_border_stays(s->to[0]))
-        vox_spread(s->threads, units, arrive_unit, &a);
+    return a;
+}
+
+/* Read where they lie. */
+static bool borrowed(const vox_stage *s) {
+    return s->to[0]->pool->external && s->to[0]->window;
+}
+
+static void arrive(arrival *a) {
+    const vox_stage *s = a->stage;
+    if (!a->then.called)
+        vox_spread(s->threads, a->row_units * a->count * vox_ceil_div(s->out[0], a->unit_channels),
+                   arrive_unit, a);
     for (int i = 0; i < s->to_count; i++) {
-        vox_feed_pad_planes(s->to[i], from, count);
-        vox_feed_gather(s->to[i], from, count);
+        vox_feed_pad_planes(s->to[i], a->from, a->count);
+        vox_feed_gather(s->to[i], a->from, a->count);
     }
 }
 
@@ -243,7 +273,7 @@ static void point_planes(vox_stage *s, int64_t first, int64_t count) {
 }
 
 /* The window's part of the result: its channels in the first reader's ring. */
-static void run_window(vox_stage *s, int64_t count) {
+static void run_window(vox_stage *s, int64_t count, vox_followup *then) {
     const vox_feed *f = &s->main;
     vox_planes to = s->to[0]->ring;
     if (to.slot)
@@ -267,6 +297,7 @@ static void run_window(vox_stage *s, int64_t count) {
         .threads = s->threads,
         .by_channel = f->by_channel,
         .bare = f->pool->external,
+        .then = then,
     };
     s->window->class->window(s->window, f->prepared, &w);
 }
@@ -303,10 +334,13 @@ vox_status vox_stage_make(vox_stage *s, int64_t count, const vox_planes *x, vox_
             return status;
     } else {
         vox_stage_take(s, count);
-        if (s->window)
-            run_window(s, count);
         const origin from = {x, &s->main};
-        arrive(s, s->produced, count, x || !(s->source || s->window) ? &from : NULL);
+        arrival a = begin_arrival(s, count, x || !(s->source || s->window) ? &from : NULL);
+        a.then.user = &a;
+        if (s->window)
+            run_window(s, count, a.then.called ? NULL : &a.then);
+        if (!borrowed(s))
+            arrive(&a);
     }
     vox_stage_count(s, count);
     return VOX_OK;

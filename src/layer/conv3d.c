@@ -238,13 +238,20 @@ typedef struct cut {
     int64_t blocks, parts; /* blocks of a unit, units of one piece */
 } cut;
 
-enum { PIECE_BYTES = 768 << 10, WEIGHT_BYTES = 512 << 10, UNITS_PER_THREAD = 6, FEW_ROWS = 8 };
+enum {
+    PIECE_BYTES = 768 << 10, /* with the output, where something is done to that next */
+    WEIGHT_BYTES = 512 << 10,
+    UNITS_PER_THREAD = 6,
+    FEW_ROWS = 8
+};
 
 /* `blocks` blocks, whose weights are `weight_bytes`, over `channels` input channels. */
 static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int64_t weight_bytes) {
     const int64_t height = w->axis[1].out;
+    const int64_t out_floats = w->then ? w->to->channels * w->axis[2].out : 0;
     const int64_t row_bytes =
-        channels * w->axis[0].kernel * w->axis[1].stride * w->row_stride * (int64_t)sizeof(float);
+        (channels * w->axis[0].kernel * w->axis[1].stride * w->row_stride + out_floats) *
+        (int64_t)sizeof(float);
     const int64_t wanted = UNITS_PER_THREAD * w->threads;
     int64_t parts =
         w->by_channel ? blocks : vox_min(vox_ceil_div(weight_bytes, WEIGHT_BYTES), blocks);
@@ -315,6 +322,10 @@ static void run_unit(void *user, int64_t unit, int thread) {
     const int64_t end = vox_min((part + 1) * k->cut.blocks, k->blocks);
     for (int64_t b = part * k->cut.blocks; b < end; b++)
         run_block(k, plane, piece, b, thread);
+    const vox_followup *then = k->window->then;
+    if (then && then->called)
+        then->rows(then->user, k->window->first + plane, piece * k->cut.rows,
+                   vox_min((piece + 1) * k->cut.rows, k->window->axis[1].out), thread);
 }
 
 static void conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
@@ -323,6 +334,8 @@ static void conv_window(const vox_layer *l, void *prepared, const vox_window *w)
     packed *p = prepared;
     work k = {.layer = layer, .packed = p, .window = w, .blocks = c->groups * p->blocks};
     k.cut = cut_planes(w, c->in_channels / c->groups, k.blocks, weight_bytes(c));
+    if (w->then)
+        w->then->called = k.cut.parts == 1;
     const int64_t group_out = c->out_channels / c->groups;
     for (int last = 0; last < 2; last++)
         for (int more = 0; more <= (group_out % p->blocks ? 1 : 0); more++) {

@@ -47,6 +47,15 @@ vox_axis vox_axis_part(const vox_axis *whole, int64_t from, int64_t to, int64_t 
 
 /* ---- Layers ---- */
 
+/* What becomes of a window layer's output next: a layer that makes rows in all channels at a time
+ * hands them on while the caches have them. */
+typedef struct vox_followup {
+    /* Rows [row, row_end) of output plane d have been made, by this thread. */
+    void (*rows)(void *user, int64_t d, int64_t row, int64_t row_end, int thread);
+    void *user;
+    bool called; /* set by the layer: for all rows */
+} vox_followup;
+
 /* A window layer's order of work: output planes [first, first + count). */
 typedef struct vox_window {
     const vox_axis *axis;         /* [3] */
@@ -66,6 +75,7 @@ typedef struct vox_window {
                         rows */
     bool bare;       /* the planes are as they were given, without padding (reads_bare); offsets of
                         rows and columns are those from index 0 of the input, and may be negative */
+    vox_followup *then; /* or NULL */
 } vox_window;
 
 /* The other operand of a join, at one row of the result. Where it has one channel or one column

@@ -3,7 +3,8 @@
 
 For every problem the programs take turns for several rounds, so that a machine that is busy for a while is busy for
 all of them. A cell is the median of all runs in ms; the ratio is the median over rounds of (faster peer / voxconv).
-The limits (FMA peak, copy bandwidth) are measured before every run of ours; the shares are those of their largest.
+The shares of the limits (FMA peak, copy bandwidth) are medians over rounds of what bench_conv3d measures in
+alternation; beside them the fastest run of a round in the highest limit of that round.
 Peers that are not installed are left out and named (make bench-deps brings them).
 """
 import argparse
@@ -67,10 +68,10 @@ def main():
     args = parser.parse_intermixed_args()
     problems = args.problem or open(f"{HERE}/problems.txt").read().split()
     others = peers(os.path.abspath(args.node_modules))
-    header = ["problem", "voxconv"] + [p.name for p in others] + ["ratio", "peak", "copy"]
-    line_format = "{:<34}" + "{:>12}" * (len(header) - 1)
+    header = ["problem", "voxconv"] + [p.name for p in others] + ["ratio", "of peak", "best", "of copy", "best"]
+    line_format = "{:<34}" + "{:>12}" * (2 + len(others)) + "{:>9}" * 4
     print(line_format.format(*header))
-    rows, logs = [], []
+    limits, logs = [], []
     env = dict({"GOMP_SPINCOUNT": "2000"}, **os.environ)  # as the command sets it for itself
     for text in problems:
         times = {name: [] for name in ["voxconv"] + [p.name for p in others]}
@@ -87,17 +88,14 @@ def main():
                 ratios.append(min(times[p.name][-1] for p in others) / times["voxconv"][-1])
         logs.append(math.log(statistics.median(ratios)) if ratios else 0)
         cells = [f"{statistics.median(t):.2f}" for t in times.values()]
-        rows.append((text, cells, f"{math.exp(logs[-1]):.2f}" if ratios else "-", ours))
-        print(line_format.format(text, *cells, rows[-1][2], "", "").rstrip(), flush=True)
-    peak = max(o["peak_gflops"] for row in rows for o in row[3])
-    copy = max(o["copy_gbytes"] for row in rows for o in row[3])
-    print(f"\nshares of the largest limits that were measured: FMA peak {peak:.0f} GFLOP/s, copy {copy:.0f} GB/s "
-          f"({args.threads} threads, {rows[0][3][0]['isa']})")
-    for text, cells, ratio, ours in rows:
-        # copy_share is of the bandwidth of its own run
-        shares = [statistics.median(o["gflops"] for o in ours) / peak,
-                  statistics.median(o["copy_share"] * o["copy_gbytes"] for o in ours) / copy]
-        print(line_format.format(text, *cells, ratio, *(f"{100 * share:.0f}%" for share in shares)))
+        ratio = f"{math.exp(logs[-1]):.2f}" if ratios else "-"
+        shares = []
+        for limit in "peak", "copy":
+            shares += [statistics.median(o[limit + "_share"] for o in ours), max(o[limit + "_best"] for o in ours)]
+        print(line_format.format(text, *cells, ratio, *(f"{100 * share:.0f}%" for share in shares)), flush=True)
+        limits += ours
+    peak, copy = (statistics.median(o[limit] for o in limits) for limit in ("peak_gflops", "copy_gbytes"))
+    print(f"limits: FMA peak {peak:.0f} GFLOP/s, copy {copy:.0f} GB/s ({args.threads} threads, {limits[0]['isa']})")
     if others:
         print(f"geometric mean of the ratios: {math.exp(sum(logs) / len(logs)):.2f}")
 

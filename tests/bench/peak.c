@@ -15,7 +15,7 @@ double seconds_now(void) {
 
 /* Sixteen independent networks hide the latency of four cycles on two ports. `volatile` inputs and
  * a used result keep the compiler from working it out. */
-enum { CHAINS = 16, ROUNDS = 200000 };
+enum { CHAINS = 16, ROUNDS = 20000 };
 
 #define PEAK_BODY(vec, splat, fmadd, first)                                                        \
     volatile float seed = 1e-7f;                                                                   \
@@ -55,7 +55,7 @@ static float spin_portable(void) {
     PEAK_BODY(four, splat4, fmadd4, first4)
 }
 
-double peak_gflops(const char *isa, int threads) {
+double peak_gflops(const char *isa, int threads, double seconds) {
     float (*spin)(void) = spin_portable;
     int lanes = 4;
 #if defined(__x86_64__)
@@ -69,42 +69,36 @@ double peak_gflops(const char *isa, int threads) {
 #else
     (void)isa;
 #endif
-    double best = 0;
     volatile float sink = 0;
-    for (int i = 0; i < 20; i++) {
-        double start = seconds_now();
-#pragma omp parallel num_threads(threads)
-        {
-            float r = spin();
+    double spins = 0;
+    const double start = seconds_now();
+#pragma omp parallel num_threads(threads) reduction(+ : spins)
+    {
+        float sum = 0;
+        do {
+            sum += spin();
+            spins++;
+        } while (seconds_now() - start < seconds);
 #pragma omp critical
-            sink += r;
-        }
-        double flops = 2.0 * lanes * CHAINS * ROUNDS * threads;
-        double rate = flops / (seconds_now() - start) * 1e-9;
-        best = rate > best ? rate : best;
+        sink += sum;
     }
-    return best;
+    return 2.0 * lanes * CHAINS * ROUNDS * spins / (seconds_now() - start) * 1e-9;
 }
 
 double copy_bandwidth(int threads) {
     const size_t bytes = (size_t)256 << 20, part = bytes / (size_t)threads;
-    char *from = malloc(bytes), *to = malloc(bytes);
-    double best = 0;
-    if (from && to) {
+    static char *from, *to; /* used again by the next call */
+    if (!from && (from = malloc(bytes)) && (to = malloc(bytes))) {
         memset(from, 1, bytes);
         memset(to, 2, bytes);
-        for (int i = 0; i < 10; i++) {
-            double start = seconds_now();
-#pragma omp parallel num_threads(threads)
-            {
-                size_t at = part * (size_t)omp_get_thread_num();
-                memcpy(to + at, from + at, part);
-            }
-            double rate = 2.0 * (double)(part * (size_t)threads) / (seconds_now() - start) * 1e-9;
-            best = rate > best ? rate : best;
-        }
     }
-    free(from);
-    free(to);
-    return best;
+    if (!from || !to)
+        return 0;
+    const double start = seconds_now();
+#pragma omp parallel num_threads(threads)
+    {
+        size_t at = part * (size_t)omp_get_thread_num();
+        memcpy(to + at, from + at, part);
+    }
+    return 2.0 * (double)(part * (size_t)threads) / (seconds_now() - start) * 1e-9;
 }

@@ -3,11 +3,11 @@
 #define PEAK_H
 
 /* Float32 GFLOP/s (2 a multiply-add) of `threads` threads doing nothing but fused multiply-adds in
- * registers, with the widest vectors that the named variant of the kernel uses. */
-double peak_gflops(const char *isa, int threads);
+ * registers for so long, with the widest vectors that the named variant of the kernel uses. */
+double peak_gflops(const char *isa, int threads, double seconds);
 
-/* GB/s of `threads` threads copying memory far larger than the caches; bytes read plus bytes
- * written. */
+/* GB/s of `threads` threads copying memory far larger than the caches, once; bytes read plus bytes
+ * written. 0 where there is no memory for it. */
 double copy_bandwidth(int threads);
 
 double seconds_now(void);

@@ -4,6 +4,7 @@
 #   ISAL=no         build without ISA-L even where it is installed
 #   CC=clang        any C11 compiler with OpenMP
 #   SANITIZE=address,undefined   instrument everything (used by `make asan`)
+#   V=1             show whole command lines
 
 BUILD   ?= build
 PREFIX  ?= /usr/local
@@ -11,6 +12,14 @@ DESTDIR ?=
 CC      ?= cc
 CFLAGS  ?= -O2 -g
 VERSION := $(shell sed -n 's/^\#define VOX_VERSION "\(.*\)"/\1/p' include/voxconv.h)
+
+Q      := $(if $(V),,@)
+SAY_CC  = @$(if $(V),,echo '  CC  $@')
+SAY_LD  = @$(if $(V),,echo '  LD  $@')
+define LINK
+$(SAY_LD)
+$(Q)$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
+endef
 
 # ---- What the compiler is told ------------------------------------------------------------------
 
@@ -67,31 +76,36 @@ KERNEL_CC = $(CC) $(patsubst -g,-g1,$(ALL_CFLAGS)) $(if $(SANITIZE),-O1,-O3) $(I
             -DVOX_MATH_HEADER='"kernel/math_$*.h"' -c $< -o $@
 $(BUILD)/src/kernel/tile.%.o: src/kernel/tile.c
 	@mkdir -p $(@D)
-	$(KERNEL_CC)
+	$(SAY_CC)
+	$(Q)$(KERNEL_CC)
 $(BUILD)/src/kernel/elementwise.%.o: src/kernel/elementwise.c
 	@mkdir -p $(@D)
-	$(KERNEL_CC)
+	$(SAY_CC)
+	$(Q)$(KERNEL_CC)
 $(BUILD)/src/kernel/rows.%.o: src/kernel/rows.c
 	@mkdir -p $(@D)
-	$(KERNEL_CC)
+	$(SAY_CC)
+	$(Q)$(KERNEL_CC)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c $< -o $@
+	$(SAY_CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
 $(BUILD)/libvoxconv.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	@$(if $(V),,echo '  AR  $@')
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/voxconv: $(CLI_OBJ) $(BUILD)/libvoxconv.a
-	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
+	$(LINK)
 
 $(BUILD)/unit: $(UNIT_OBJ) $(BUILD)/libvoxconv.a
-	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) -lcriterion $(LIBS) -o $@
+	$(LINK)
 
 # Small programs of the tests: tests/tools/NAME.c becomes build/NAME.
 $(BUILD)/%: $(BUILD)/tests/tools/%.o $(BUILD)/libvoxconv.a
-	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
+	$(LINK)
 
 include $(sort $(wildcard mk/*.mk))
 

@@ -5,7 +5,7 @@
 BENCH_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/*.c))
 
 $(BUILD)/bench_conv3d: $(BENCH_OBJ) $(BUILD)/libvoxconv.a
-	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
+	$(LINK)
 
 .PHONY: bench bench-e2e bench-networks bench-deps
 bench: $(BUILD)/bench_conv3d

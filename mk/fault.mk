@@ -9,7 +9,8 @@ FAULT_RUN   := python3 tests/fault/fault.py
 # Never instrumented: it stands between the program and its sanitizer.
 $(BUILD)/faulty.so: tests/fault/faulty.c
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -shared -fno-omit-frame-pointer $(WARNINGS) $< -o $@ -ldl
+	$(SAY_LD)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -shared -fno-omit-frame-pointer $(WARNINGS) $< -o $@ -ldl
 
 .PHONY: fault run-fault fault-build
 fault: deps

@@ -22,14 +22,19 @@ SANITIZE_FLAGS += -fsanitize=fuzzer-no-link
 $(ISAS:%=$(BUILD)/src/kernel/tile.%.o): SANITIZE_FLAGS =
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_COMMON) $(FUZZ_CLI) $(BUILD)/libvoxconv.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $^ $(LDFLAGS) $(LIBS) -o $@
+	$(SAY_LD)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $^ $(LDFLAGS) $(LIBS) -o $@
 endif
 
-# The same target with a main() that runs each kept input once.
-$(BUILD)/replay/%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_COMMON) $(BUILD)/tests/fuzz/replay.o $(FUZZ_CLI) \
-                   $(BUILD)/libvoxconv.a
+# All targets, each under a name of its own, with a main() that runs a kept input once.
+$(BUILD)/tests/fuzz/replay/%.o: tests/fuzz/fuzz_%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
-run-tests: $(FUZZ_TARGETS:%=$(BUILD)/replay/%)
+	$(SAY_CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -DLLVMFuzzerTestOneInput=fuzz_target_$* -c $< -o $@
+$(BUILD)/tests/fuzz/replay.o: ALL_CFLAGS += -DFUZZ_TARGETS="$(patsubst %,TARGET(%),$(FUZZ_TARGETS))"
+$(BUILD)/replay: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/replay/%.o) $(FUZZ_COMMON) $(BUILD)/tests/fuzz/replay.o \
+                 $(FUZZ_CLI) $(BUILD)/libvoxconv.a
+	$(LINK)
+run-tests: $(BUILD)/replay
 
-.SECONDARY: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(FUZZ_COMMON) $(BUILD)/tests/fuzz/replay.o
+.SECONDARY: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/replay/%.o) $(FUZZ_COMMON)

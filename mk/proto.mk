@@ -10,10 +10,11 @@ PROTO_H := $(BUILD)/gen/onnx.pb-c.h
 
 $(PROTO_C) $(PROTO_H) &: src/model/onnx.proto
 	@mkdir -p $(@D)
-	protoc-c --proto_path=src/model --c_out=$(BUILD)/gen onnx.proto
+	$(Q)protoc-c --proto_path=src/model --c_out=$(BUILD)/gen onnx.proto
 
 $(PROTO_C:%.c=%.o): $(PROTO_C) $(FLAGS_STAMP)
-	$(CC) $(ALL_CFLAGS) -w -c $< -o $@
+	$(SAY_CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -w -c $< -o $@
 $(BUILD)/libvoxconv.a: $(PROTO_C:%.c=%.o)
 
 # Who includes the header waits for it.

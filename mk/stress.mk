@@ -6,7 +6,8 @@ STRESS_FLAGS ?=
 
 $(BUILD)/step.so: tests/stress/step.c
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -O2 -fPIC -shared $(WARNINGS) $< -o $@ -ldl
+	$(SAY_LD)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -fPIC -shared $(WARNINGS) $< -o $@ -ldl
 
 .PHONY: stress
 stress: all $(BUILD)/damage_driver $(BUILD)/step.so

@@ -8,6 +8,7 @@ TEST_TOOLS := $(BUILD)/phantom $(BUILD)/slice_png
 $(BUILD)/unit: $(REFERENCE_OBJ)
 # tests/unit/test_stream_temporary.c looks at what is there when a file is about to be removed.
 $(BUILD)/unit: LDFLAGS += -Wl,--wrap=unlink
+$(BUILD)/unit: LIBS += -lcriterion
 $(BUILD)/slice_png: LIBS += -lpng
 
 .PHONY: demo run-demo test run-tests asan samples bigmem

@@ -15,10 +15,10 @@ $(TSAN_OBJ) $(BUILD)/tests/tsan/canary.o: $(FLAGS_STAMP)
 $(LIB_OBJ) $(CLI_OBJ): $(if $(findstring seen.h,$(CFLAGS)),tests/tsan/seen.h)
 
 $(BUILD)/tsan_scenarios: $(TSAN_OBJ) $(BUILD)/libvoxconv.a
-	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
+	$(LINK)
 
 $(BUILD)/tsan_canary: $(BUILD)/tests/tsan/canary.o $(BUILD)/libvoxconv.a
-	$(CC) $(ALL_CFLAGS) $^ $(LDFLAGS) $(LIBS) -o $@
+	$(LINK)
 
 .PHONY: tsan run-tsan
 tsan:

@@ -11,10 +11,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* FUZZ_TARGETS, from make: TARGET(npy) TARGET(npz) ... */
+typedef int target_function(const uint8_t *data, size_t size);
+#define TARGET(name) target_function fuzz_target_##name;
+FUZZ_TARGETS
+#undef TARGET
+#define TARGET(name) {#name, fuzz_target_##name},
+static const struct target {
+    const char *name;
+    target_function *run;
+} targets[] = {FUZZ_TARGETS};
+
+static target_function *find(const char *name) {
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+        if (strcmp(targets[i].name, name) == 0)
+            return targets[i].run;
+    return NULL;
+}
+
 /* A run takes milliseconds, under sanitizers some more; whoever waits this long hangs. */
 enum { MOST_SECONDS = 60 };
 
-static void run(const char *path) {
+static void run(target_function *target, const char *path) {
     FILE *f = fopen(path, "rb");
     if (!f || fseek(f, 0, SEEK_END) != 0)
         _exit(2);
@@ -26,7 +44,7 @@ static void run(const char *path) {
         _exit(2);
     fclose(f);
     alarm(MOST_SECONDS);
-    LLVMFuzzerTestOneInput(data, (size_t)size);
+    target(data, (size_t)size);
     free(data);
     exit(0); /* looks for leaks */
 }
@@ -37,10 +55,13 @@ static int is_input(const struct dirent *e) {
 
 int main(int argc, char **argv) {
     struct dirent **entry;
-    const int count = argc == 3 ? scandir(argv[2], &entry, is_input, alphasort) : -1;
+    target_function *target = argc == 3 ? find(argv[1]) : NULL;
+    const int count = target ? scandir(argv[2], &entry, is_input, alphasort) : -1;
     if (count < 1) {
-        fprintf(stderr, "replay TARGET FOLDER: no inputs%s%s\n", argc == 3 ? " in " : "",
-                argc == 3 ? argv[2] : "");
+        fprintf(stderr, "replay TARGET FOLDER: %s\n",
+                argc != 3 ? "two words"
+                : target  ? "no inputs there"
+                          : "no such target");
         return 2;
     }
     int failed = 0;
@@ -52,7 +73,7 @@ int main(int argc, char **argv) {
         fflush(stdout);
         const pid_t child = fork();
         if (child == 0)
-            run(path);
+            run(target, path);
         const bool good = child > 0 && waitpid(child, &status, 0) == child && status == 0;
         printf("%s %d - fuzz/%s: %s\n", good ? "ok" : "not ok", i + 1, argv[1], entry[i]->d_name);
         if (!good)

@@ -38,7 +38,7 @@ echo "kept inputs of the fuzz targets (tests/fuzz/corpus)"
 replay_status=0
 for corpus in tests/fuzz/corpus/*/; do
     target=$(basename "$corpus")
-    "$build/replay/$target" "$target" "$corpus" </dev/null >"$results/replay-$target.tap" || replay_status=1
+    "$build/replay" "$target" "$corpus" </dev/null >"$results/replay-$target.tap" || replay_status=1
     grep -vE '^(ok |1\.\.)' "$results/replay-$target.tap"
 done
 

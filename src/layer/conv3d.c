@@ -210,14 +210,12 @@ static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int t
 }
 
 /* Rows of zero padding can be skipped, columns of it are counted as zeros; inputs that lie side by
- * side are wanted at every tap. And where the planes under the taps lie far apart, a ring of them
- * serves the caches as well. */
+ * side are wanted at every tap. */
 static bool conv_reads_bare(const vox_layer *l, const vox_axis axis[3]) {
     const conv_layer *layer = (const conv_layer *)l;
     const int64_t group_out = layer->conv.out_channels / layer->conv.groups;
     const vox_kernel *kernel = vox_kernel_active(NULL);
-    if (!kernel || !skips_padding(layer, axis) || axis[2].stride != 1 || axis[2].before < 0 ||
-        axis[0].dilation != 1)
+    if (!kernel || !skips_padding(layer, axis) || axis[2].stride != 1 || axis[2].before < 0)
         return false;
     vox_kernel_shape s = shape_of(layer, axis, 0, axis[1].out, true);
     const int64_t blocks = kernel->block_count(group_out, &s);

@@ -104,7 +104,7 @@ $(BUILD)/unit: $(UNIT_OBJ) $(BUILD)/libvoxconv.a
 	$(LINK)
 
 # Small programs of the tests: tests/tools/NAME.c becomes build/NAME.
-.PRECIOUS: $(BUILD)/tests/tools/%.o
+.SECONDARY: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/tools/*.c))
 $(BUILD)/%: $(BUILD)/tests/tools/%.o $(BUILD)/libvoxconv.a
 	$(LINK)
 

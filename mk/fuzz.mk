@@ -31,6 +31,8 @@ $(BUILD)/tests/fuzz/replay/%.o: tests/fuzz/fuzz_%.c
 	@mkdir -p $(@D)
 	$(SAY_CC)
 	$(Q)$(CC) $(ALL_CFLAGS) -DLLVMFuzzerTestOneInput=fuzz_target_$* -c $< -o $@
+# Compiled anew when there is another target.
+$(BUILD)/tests/fuzz/replay.o: $(wildcard tests/fuzz/fuzz_*.c)
 $(BUILD)/tests/fuzz/replay.o: ALL_CFLAGS += -DFUZZ_TARGETS="$(patsubst %,TARGET(%),$(FUZZ_TARGETS))"
 $(BUILD)/replay: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/replay/%.o) $(FUZZ_COMMON) $(BUILD)/tests/fuzz/replay.o \
                  $(FUZZ_CLI) $(BUILD)/libvoxconv.a

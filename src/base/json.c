@@ -23,18 +23,19 @@ static void wrap(void) {
     json_set_alloc_funcs(noting_malloc, release);
 }
 
-json_t *vox_json_parse(const char *subject, const void *text, int64_t bytes, vox_error *err) {
+vox_status vox_json_parse(const char *subject, const void *text, int64_t bytes, json_t **root,
+                          vox_error *err) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     json_error_t at;
     pthread_once(&once, wrap);
     starved = false;
-    json_t *root = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &at);
+    *root = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &at);
     if (starved) {
-        json_decref(root);
-        vox_fail(err, VOX_ERR_RESOURCE, "%s: out of memory", subject);
-        return NULL;
+        json_decref(*root);
+        *root = NULL;
+        return vox_fail(err, VOX_ERR_RESOURCE, "%s: out of memory", subject);
     }
-    if (!root)
-        vox_fail(err, VOX_ERR_WEIGHTS, "%s: line %d: %.200s (JSON)", subject, at.line, at.text);
-    return root;
+    return *root ? VOX_OK
+                 : vox_fail(err, VOX_ERR_WEIGHTS, "%s: line %d: %.200s (JSON, column %d)", subject,
+                            at.line, at.text, at.column);
 }

@@ -7,9 +7,10 @@
 
 #include <jansson.h>
 
-/* The value of the text, freed with json_decref(); of an object's member named twice, none. NULL
- * with VOX_ERR_WEIGHTS that names `subject` (a file, or a part of one), line and reason, or with
- * VOX_ERR_RESOURCE. Threads: any. */
-json_t *vox_json_parse(const char *subject, const void *text, int64_t bytes, vox_error *err);
+/* *root is the value of the text, freed with json_decref(), or NULL. A member of an object that is
+ * named twice is an error. Errors: VOX_ERR_WEIGHTS, which names `subject` (a file, or a part of
+ * one), line, reason and column; VOX_ERR_RESOURCE. Threads: any. */
+vox_status vox_json_parse(const char *subject, const void *text, int64_t bytes, json_t **root,
+                          vox_error *err);
 
 #endif

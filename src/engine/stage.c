@@ -201,23 +201,22 @@ static bool arrives_at_once(const vox_stage *s, const origin *x) {
     return !x && s->op_count == 0 && s->to_count == 1 && vox_feed_border_stays(s->to[0]);
 }
 
-static arrival begin_arrival(const vox_stage *s, int64_t count, const origin *x) {
+static void begin_arrival(arrival *a, const vox_stage *s, int64_t count, const origin *x) {
     const int64_t rows = s->out[2];
-    arrival a = {.stage = s,
-                 .from = s->produced,
-                 .count = count,
-                 .x = x,
-                 .unit_rows = UNIT_ROWS,
-                 .row_units = vox_ceil_div(rows, UNIT_ROWS),
-                 .unit_channels = s->out[0],
-                 .straight = x && s->op_count == 0 && s->to_count == 1};
-    a.then = (vox_followup){arrive_made, NULL, arrives_at_once(s, x)};
+    *a = (arrival){.stage = s,
+                   .from = s->produced,
+                   .count = count,
+                   .x = x,
+                   .unit_rows = UNIT_ROWS,
+                   .row_units = vox_ceil_div(rows, UNIT_ROWS),
+                   .unit_channels = s->out[0],
+                   .straight = x && s->op_count == 0 && s->to_count == 1,
+                   .then = {arrive_made, a, arrives_at_once(s, x)}};
     s->to[0]->by_channel = x && arrives_by_channel(s);
     if (s->to[0]->by_channel) {
-        a.unit_rows = rows;
-        a.row_units = a.unit_channels = 1;
+        a->unit_rows = rows;
+        a->row_units = a->unit_channels = 1;
     }
-    return a;
 }
 
 /* Read where they lie. */
@@ -335,8 +334,8 @@ vox_status vox_stage_make(vox_stage *s, int64_t count, const vox_planes *x, vox_
     } else {
         vox_stage_take(s, count);
         const origin from = {x, &s->main};
-        arrival a = begin_arrival(s, count, x || !(s->source || s->window) ? &from : NULL);
-        a.then.user = &a;
+        arrival a;
+        begin_arrival(&a, s, count, x || !(s->source || s->window) ? &from : NULL);
         if (s->window)
             run_window(s, count, a.then.called ? NULL : &a.then);
         if (!borrowed(s))

@@ -158,9 +158,9 @@ vox_status vox_card_read(const char *path, vox_card *card, vox_error *err) {
     vox_status status = r.path ? vox_model_read_file(path, &text, &bytes, err) : VOX_ERR_RESOURCE;
     if (status)
         goto out;
-    vox_error local;
-    root = vox_json_parse(path, text, bytes, &local);
-    status = root ? take_keys(&r, root, err) : vox_fail(err, local.status, "%s", local.message);
+    status = vox_json_parse(path, text, bytes, &root, err);
+    if (!status)
+        status = take_keys(&r, root, err);
 out:
     json_decref(root);
     free(text);

@@ -168,10 +168,9 @@ static vox_status read_members(vox_labels *l, json_t *object, vox_error *err) {
 }
 
 static vox_status read_json(vox_labels *l, int64_t bytes, vox_error *err) {
-    vox_error local;
-    l->root = vox_json_parse(l->path, l->text, bytes, &local);
-    if (!l->root)
-        return vox_fail(err, local.status, "%s", local.message);
+    vox_status status = vox_json_parse(l->path, l->text, bytes, &l->root, err);
+    if (status)
+        return status;
     json_t *names = json_object_get(l->root, "labels");
     if (!names)
         names = l->root;
@@ -181,7 +180,6 @@ static vox_status read_json(vox_labels *l, int64_t bytes, vox_error *err) {
         return vox_fail(err, VOX_ERR_WEIGHTS,
                         "%s: labels: neither a list of names nor an object of names by number",
                         l->path);
-    vox_status status = VOX_OK;
     for (size_t i = 0; i < json_array_size(names) && !status; i++)
         status = add_json(l, (int64_t)i, json_array_get(names, i), err);
     return status;

@@ -176,18 +176,16 @@ static vox_status tfjs_open(vox_model *m, const unsigned char *data, int64_t byt
                         m->path);
     k->path = m->path;
     k->axes_whd = o->axes_whd;
-    vox_error local;
-    k->root = vox_json_parse(m->path, data, bytes, &local);
-    if (!k->root)
-        return vox_fail(err, local.status, "%s", local.message);
+    vox_status status = vox_json_parse(m->path, data, bytes, &k->root, err);
+    if (status)
+        return status;
     json_t *topology = json_object_get(k->root, "modelTopology");
     json_t *config = json_object_get(topology, "model_config");
     if (!config)
         config = topology;
     if (!json_is_object(config))
         return malformed(m, "modelTopology: missing: a model.json of TensorFlow.js has one", err);
-    const vox_status status =
-        vox_keras_check(k, config, &m->in_channels, m->in_size, &m->vector, err);
+    status = vox_keras_check(k, config, &m->in_channels, m->in_size, &m->vector, err);
     return status ? status : read_weights(m, k, err);
 }
 

@@ -206,7 +206,6 @@ static vox_status open_file(vox_weights *w, vox_error *err) {
     char *text = NULL;
     json_t *root = NULL;
     char subject[512];
-    vox_error local;
     state *s = w->state = calloc(1, sizeof *s);
     if (!s)
         return vox_fail(err, VOX_ERR_RESOURCE, "%s: out of memory", w->path);
@@ -221,12 +220,10 @@ static vox_status open_file(vox_weights *w, vox_error *err) {
     if (status != VOX_OK)
         goto out;
     snprintf(subject, sizeof subject, "%s: header", w->path);
-    root = vox_json_parse(subject, text, length, &local);
-    if (!root)
-        status = vox_fail(err, local.status, "%s", local.message);
-    else if (!json_is_object(root))
+    status = vox_json_parse(subject, text, length, &root, err);
+    if (!status && !json_is_object(root))
         status = vox_fail(err, VOX_ERR_WEIGHTS, "%s: header: not a JSON object", w->path);
-    else
+    else if (!status)
         status = list_tensors(w, root, w->bytes - s->data, err);
 out:
     json_decref(root);

@@ -3,8 +3,8 @@
 
 For every problem the programs take turns for several rounds, so that a machine that is busy for a while is busy for
 all of them. A cell is the median of all runs in ms; the ratio is the median over rounds of (faster peer / voxconv).
-The shares of the limits (FMA peak, copy bandwidth) are medians over rounds of what bench_conv3d measures in
-alternation; beside them the fastest run of a round in the highest limit of that round.
+The shares of the limits (FMA peak, copy bandwidth) are medians over rounds of what bench_conv3d gives; beside them
+the best of a round, its fastest run in its highest limit.
 Peers that are not installed are left out and named (make bench-deps brings them).
 """
 import argparse

@@ -335,7 +335,7 @@ CARD
     fails 5 "net.txt.card.json: spacing: must be a number of mm above 0, or three as [D, H, W]"
     echo 'spacing: 1' >net.txt.card.json
     vox run net.txt a.nii --init -o out.nii
-    fails 5 "net.txt.card.json: line 1: '[' or '{' expected near 'spacing' (JSON)"
+    fails 5 "net.txt.card.json: line 1: '[' or '{' expected near 'spacing' (JSON, column 7)"
     rm net.txt.card.json
     mkdir net.txt.card.json
     vox run net.txt a.nii --init -o out.nii

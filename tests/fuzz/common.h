@@ -2,8 +2,8 @@
  *
  * A target is a file fuzz_NAME.c with LLVMFuzzerTestOneInput alone. libFuzzer calls it millions of
  * times with bytes of its own making; replay.c, which has all targets under other names, calls it
- * once for each kept file. It must not print,
- * must free everything, and must give the same result for the same bytes.
+ * once for each kept file. It must not print, must free everything, and must give the same result
+ * for the same bytes.
  */
 #ifndef VOX_FUZZ_COMMON_H
 #define VOX_FUZZ_COMMON_H

@@ -66,10 +66,11 @@ Test(model_card, what_is_refused) {
         const char *text, *reason;
     } rows[] = {
         {"", ": is empty"},
-        {"{", ": line 1: "},
-        {"{}x", ": line 1: "},
+        {"{", ": line 1: string or '}' expected near end of file (JSON, column 1)"},
+        {"{}x", ": line 1: end of file expected near 'x' (JSON, column 3)"},
         {"[]", ": no model card: an object { } is missing"},
-        {"{\"axes\": \"dhw\", \"axes\": \"dhw\"}", ": line 1: duplicate"},
+        {"{\"axes\": \"dhw\", \"axes\": \"dhw\"}",
+         ": line 1: duplicate object key near '\"axes\"' (JSON, column 22)"},
         {"{\"Axes\": \"dhw\"}", ": Axes: no key of a model card; there are axes, intensity, "},
         {"{\"axes\": \"xyz\"}", ": axes: must be \"dhw\" or \"whd\""},
         {"{\"axes\": 1}", ": axes: must be"},

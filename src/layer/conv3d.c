@@ -164,9 +164,16 @@ static bool skips_padding(const conv_layer *layer, const vox_axis axis[3]) {
     return axis[1].mode == VOX_PAD_ZEROS && !layer->base.needs_zero_planes;
 }
 
-/* What the kernel is to compute for `block` channels and `rows` rows of an output plane. */
+/* Outputs this far apart along an axis meet the same inputs at successive taps: what a dilated
+ * layer computes there is as many layers without dilation, whose voxels alternate. */
+static int64_t phases(const vox_axis *a) {
+    return a->stride == 1 && a->kernel > 1 ? vox_min(a->dilation, a->out) : 1;
+}
+
+/* What the kernel is to compute for `block` channels and `rows` rows, `apart` rows apart, of an
+ * output plane. */
 static vox_kernel_shape shape_of(const conv_layer *layer, const vox_axis axis[3], int64_t block,
-                                 int64_t rows, bool bare) {
+                                 int64_t rows, int64_t apart, bool bare) {
     const vox_conv3d *c = &layer->conv;
     const vox_axis *w = &axis[2];
     const int64_t last_tap = (w->out - 1) * w->stride - w->before + vox_axis_span(w) - 1;
@@ -179,7 +186,7 @@ static vox_kernel_shape shape_of(const conv_layer *layer, const vox_axis axis[3]
         .columns = w->out,
         .skip_first = skip && w->before > 0,
         .skip_last = skip && last_tap >= w->in,
-        .shares_rows = axis[1].stride == axis[1].dilation,
+        .shares_rows = axis[1].stride * apart == axis[1].dilation,
         .bare = bare,
         .in_columns = w->in,
         .column_origin = -w->before,
@@ -199,7 +206,7 @@ static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int t
     if (!p)
         return VOX_ERR_RESOURCE;
     p->kernel = kernel;
-    const vox_kernel_shape plane = shape_of(layer, axis, 0, axis[1].out, false);
+    const vox_kernel_shape plane = shape_of(layer, axis, 0, axis[1].out, 1, false);
     p->blocks = kernel->block_count(c->out_channels / c->groups, &plane);
     p->weight = (float *)(void *)((char *)p + packed_head(c, threads));
     memset(p->weight + c->out_channels * tap_count(c), 0, VOX_KERNEL_MAX_VECTOR * sizeof(float));
@@ -217,7 +224,7 @@ static bool conv_reads_bare(const vox_layer *l, const vox_axis axis[3]) {
     const vox_kernel *kernel = vox_kernel_active(NULL);
     if (!kernel || !skips_padding(layer, axis) || axis[2].stride != 1 || axis[2].before < 0)
         return false;
-    vox_kernel_shape s = shape_of(layer, axis, 0, axis[1].out, true);
+    vox_kernel_shape s = shape_of(layer, axis, 0, axis[1].out, phases(&axis[1]), true);
     const int64_t blocks = kernel->block_count(group_out, &s);
     s.block = (int)(group_out / blocks);
     bool can = kernel->reads_bare(&s);
@@ -227,17 +234,22 @@ static bool conv_reads_bare(const vox_layer *l, const vox_axis axis[3]) {
 
 /* ---- Computing ---- */
 
-/* Output planes are cut into units: a run of rows of one plane, and all blocks of channels or some
- * of them. The blocks of a unit pass over the same piece of input one after the other, and the next
+/* Output planes are cut into units: some rows of one plane, and all blocks of channels or some of
+ * them. The blocks of a unit pass over the same piece of input one after the other, and the next
  * unit takes the same weights to the next plane; so each of the two should fit a share of the
- * second-level cache. And there should be units enough for the threads to share them evenly. */
+ * second-level cache. And there should be units enough for the threads to share them evenly. Planes
+ * of successive units are those that share their input, a phase apart; so are rows of a unit, but
+ * where the planes stay in the cache anyway: rows side by side are read faster. */
 typedef struct cut {
-    int64_t rows, pieces;  /* rows of a unit, units in a plane's height */
+    int64_t phases, runs;  /* of rows, runs of rows of a phase */
+    int64_t rows;          /* of a run, but for the last */
+    int64_t pieces;        /* runs of all phases */
     int64_t blocks, parts; /* blocks of a unit, units of one piece */
 } cut;
 
 enum {
     PIECE_BYTES = 768 << 10, /* with the output, where something is done to that next */
+    PLANES_BYTES = 2 << 20,  /* planes under all taps of an output plane that stay in that cache */
     WEIGHT_BYTES = 512 << 10,
     UNITS_PER_THREAD = 6,
     FEW_ROWS = 8
@@ -245,7 +257,10 @@ enum {
 
 /* `blocks` blocks, whose weights are `weight_bytes`, over `channels` input channels. */
 static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int64_t weight_bytes) {
-    const int64_t height = w->axis[1].out;
+    const int64_t planes_bytes =
+        channels * w->axis[0].kernel * w->axis[1].in * w->row_stride * (int64_t)sizeof(float);
+    cut c = {.phases = planes_bytes > PLANES_BYTES ? phases(&w->axis[1]) : 1};
+    const int64_t height = vox_ceil_div(w->axis[1].out, c.phases);
     const int64_t out_floats = w->then ? w->to->channels * w->axis[2].out : 0;
     const int64_t row_bytes =
         (channels * w->axis[0].kernel * w->axis[1].stride * w->row_stride + out_floats) *
@@ -253,14 +268,17 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int
     const int64_t wanted = UNITS_PER_THREAD * w->threads;
     int64_t parts =
         w->by_channel ? blocks : vox_min(vox_ceil_div(weight_bytes, WEIGHT_BYTES), blocks);
-    int64_t pieces = vox_ceil_div(height, vox_max(PIECE_BYTES / row_bytes, FEW_ROWS));
-    if (w->count * parts * pieces < wanted) /* shorter pieces, of rows that share their input */
-        pieces = vox_max(pieces, vox_min(vox_ceil_div(wanted, w->count * parts),
-                                         vox_ceil_div(height, FEW_ROWS)));
-    if (w->count * parts * pieces < wanted)
-        parts = vox_min(vox_ceil_div(wanted, w->count * pieces), blocks);
-    cut c = {.rows = vox_ceil_div(height, pieces), .blocks = vox_ceil_div(blocks, parts)};
-    c.pieces = vox_ceil_div(height, c.rows);
+    const int64_t runs = w->count * c.phases; /* if each were as long as can be */
+    int64_t cuts = vox_ceil_div(height, vox_max(PIECE_BYTES / row_bytes, FEW_ROWS));
+    if (runs * parts * cuts < wanted) /* shorter ones, of rows that share their input */
+        cuts = vox_max(cuts,
+                       vox_min(vox_ceil_div(wanted, runs * parts), vox_ceil_div(height, FEW_ROWS)));
+    if (runs * parts * cuts < wanted)
+        parts = vox_min(vox_ceil_div(wanted, runs * cuts), blocks);
+    c.rows = vox_ceil_div(height, cuts);
+    c.runs = vox_ceil_div(height, c.rows);
+    c.pieces = c.runs * c.phases;
+    c.blocks = vox_ceil_div(blocks, parts);
     c.parts = vox_ceil_div(blocks, c.blocks);
     return c;
 }
@@ -271,59 +289,100 @@ typedef struct work {
     const vox_window *window;
     int64_t blocks; /* of all groups */
     cut cut;
-    vox_kernel_plan plan[2][2]; /* [the last piece of a plane, which may have fewer rows][a block of
-                                   one channel more] */
+    vox_kernel_plan plan[3][2]; /* [rows of a run, of the last run, one less][a block of one channel
+                                   more] */
 } work;
 
-/* One block of output channels over piece `piece` of output plane `plane` of the window. */
-static void run_block(const work *k, int64_t plane, int64_t piece, int64_t block, int thread) {
+/* Rows row, row + phases, ... of an output plane. */
+typedef struct piece {
+    int64_t row, rows;
+    int plan;
+} piece;
+
+/* Rows of the last run, in the phases that have one more than others. */
+static int64_t last_rows(const work *k) {
+    const int64_t height = vox_ceil_div(k->window->axis[1].out, k->cut.phases);
+    return height - (k->cut.runs - 1) * k->cut.rows;
+}
+
+/* Runs are outermost, so that a thread's share of the units are rows side by side. */
+static piece piece_of(const work *k, int64_t number) {
+    const int64_t phase = number % k->cut.phases, before = number / k->cut.phases * k->cut.rows;
+    piece p = {.row = before * k->cut.phases + phase};
+    const int64_t left = vox_ceil_div(k->window->axis[1].out - p.row, k->cut.phases);
+    p.rows = vox_min(left, k->cut.rows);
+    p.plan = p.rows == k->cut.rows ? 0 : p.rows == last_rows(k) ? 1 : 2;
+    return p;
+}
+
+/* The planes in the order in which they are made: phase by phase. */
+static int64_t nth_plane(const vox_window *w, int64_t n) {
+    const int64_t count = vox_min(phases(&w->axis[0]), w->count);
+    const int64_t planes = w->count / count, one_more = w->count % count * (planes + 1);
+    if (n < one_more)
+        return n / (planes + 1) + n % (planes + 1) * count;
+    return w->count % count + (n - one_more) / planes + (n - one_more) % planes * count;
+}
+
+/* One block of output channels over a piece of output plane `plane` of the window. */
+static void run_block(const work *k, int64_t plane, const piece *at, int64_t block, int thread) {
     const vox_conv3d *c = &k->layer->conv;
     const vox_window *w = k->window;
     const packed *p = k->packed;
     const vox_axis *h = &w->axis[1];
     const int64_t group_in = c->in_channels / c->groups, group_out = c->out_channels / c->groups;
-    const int64_t group = block / p->blocks, b = block % p->blocks, row = piece * k->cut.rows;
+    const int64_t group = block / p->blocks, b = block % p->blocks;
     const int64_t first = block_start(group_out, p->blocks, b);
     const int64_t size = block_start(group_out, p->blocks, b + 1) - first;
     const int64_t channel = group * group_out + first;
     vox_kernel_job job = {
-        .plan = &k->plan[piece == k->cut.pieces - 1][size > group_out / p->blocks],
+        .plan = &k->plan[at->plan][size > group_out / p->blocks],
         .planes = w->planes + plane * c->kernel_size[0],
-        .in_offset = group * group_in * w->channel_stride + row * h->stride * w->row_stride,
+        .in_offset = group * group_in * w->channel_stride + at->row * h->stride * w->row_stride,
         .in_channel_stride = w->channel_stride,
-        .in_row_step = h->stride * w->row_stride,
+        .in_row_step = h->stride * k->cut.phases * w->row_stride,
         .row_offset = w->row_offset,
         .column_offset = w->column_offset,
-        .row_origin = row * h->stride - h->before,
-        .row_stride = h->stride,
+        .row_origin = at->row * h->stride - h->before,
+        .row_stride = h->stride * k->cut.phases,
         .row_dilation = h->dilation,
         .row_count = w->bare || skips_padding(k->layer, w->axis) ? h->in : 0,
         .weight = p->weight + channel * tap_count(c),
         .bias = k->layer->bias + channel,
-        .out = vox_plane_row(w->to, channel, w->first + plane, row),
+        .out = vox_plane_row(w->to, channel, w->first + plane, at->row),
         .out_channel_stride = w->to->channel_stride,
-        .out_row_stride = w->to->row_stride,
+        .out_row_stride = w->to->row_stride * k->cut.phases,
         .row_taps = k->packed->row_taps + row_tap_count(c, thread),
     };
     p->kernel->run(&job);
 }
 
-/* Units are numbered with the planes innermost: successive planes of one piece share most of their
+/* Units are numbered with the planes innermost: successive planes of one phase share most of their
  * input and all of their weights. Outermost is what a thread finds in its own cache: its share of
  * the rows, or of the channels. */
 static void run_unit(void *user, int64_t unit, int thread) {
     const work *k = user;
-    const int64_t plane = unit % k->window->count, run = unit / k->window->count;
+    const int64_t plane = nth_plane(k->window, unit % k->window->count);
+    const int64_t run = unit / k->window->count;
     const bool by_channel = k->window->by_channel;
     const int64_t part = by_channel ? run / k->cut.pieces : run % k->cut.parts;
-    const int64_t piece = by_channel ? run % k->cut.pieces : run / k->cut.parts;
+    const piece at = piece_of(k, by_channel ? run % k->cut.pieces : run / k->cut.parts);
+    if (at.rows <= 0)
+        return;
     const int64_t end = vox_min((part + 1) * k->cut.blocks, k->blocks);
     for (int64_t b = part * k->cut.blocks; b < end; b++)
-        run_block(k, plane, piece, b, thread);
+        run_block(k, plane, &at, b, thread);
     const vox_followup *then = k->window->then;
-    if (then && then->called)
-        then->rows(then->user, k->window->first + plane, piece * k->cut.rows,
-                   vox_min((piece + 1) * k->cut.rows, k->window->axis[1].out), thread);
+    if (!then || !then->called)
+        return;
+    const int64_t d = k->window->first + plane;
+    if (k->cut.phases == 1)
+        then->rows(then->user, d, at.row, at.row + at.rows, thread);
+    else
+        for (int64_t r = 0; r < at.rows; r++) {
+            const int64_t row = at.row + r * k->cut.phases;
+            then->rows(then->user, d, row, row + 1, thread);
+        }
 }
 
 static void conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
@@ -335,13 +394,12 @@ static void conv_window(const vox_layer *l, void *prepared, const vox_window *w)
     if (w->then)
         w->then->called = k.cut.parts == 1;
     const int64_t group_out = c->out_channels / c->groups;
-    for (int last = 0; last < 2; last++)
-        for (int more = 0; more <= (group_out % p->blocks ? 1 : 0); more++) {
-            const int64_t before = last ? (k.cut.pieces - 1) * k.cut.rows : 0;
-            const int64_t rows = vox_min(w->axis[1].out - before, k.cut.rows);
-            const vox_kernel_shape shape =
-                shape_of(layer, w->axis, group_out / p->blocks + more, rows, w->bare);
-            k.plan[last][more] = p->kernel->plan(&shape);
+    const int64_t rows[3] = {k.cut.rows, last_rows(&k), last_rows(&k) - 1};
+    for (int i = 0; i < 3; i++)
+        for (int more = 0; rows[i] > 0 && more <= (group_out % p->blocks ? 1 : 0); more++) {
+            const vox_kernel_shape shape = shape_of(layer, w->axis, group_out / p->blocks + more,
+                                                    rows[i], k.cut.phases, w->bare);
+            k.plan[i][more] = p->kernel->plan(&shape);
         }
     vox_spread(w->threads, w->count * k.cut.pieces * k.cut.parts, run_unit, &k);
 }

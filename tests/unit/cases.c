@@ -20,6 +20,32 @@ float *random_values(dice *d, int64_t count) {
     return v;
 }
 
+/* The reference's parameters, sizes and values, once conv, ref.mode and in[0, 2, 3, 4] are there.
+ */
+static void fill(conv_case *c, dice *d, bool bias) {
+    c->ref.in_channels = c->conv.in_channels;
+    c->ref.out_channels = c->conv.out_channels;
+    c->ref.groups = c->conv.groups;
+    for (int i = 0; i < 3; i++) {
+        c->ref.kernel[i] = c->conv.kernel_size[i];
+        c->ref.stride[i] = c->conv.stride[i];
+        c->ref.dilation[i] = c->conv.dilation[i];
+        c->ref.before[i] = c->conv.padding_before[i];
+        c->ref.after[i] = c->conv.padding_after[i];
+    }
+    c->out[0] = c->in[0];
+    c->in[1] = c->conv.in_channels;
+    c->out[1] = c->conv.out_channels;
+    ref_conv_size(&c->ref, c->in + 2, c->out + 2);
+    c->in_count = product(c->in, 5);
+    c->out_count = product(c->out, 5);
+    c->x = random_values(d, c->in_count);
+    c->w = random_values(d, c->conv.out_channels * (c->conv.in_channels / c->conv.groups) *
+                                product(c->conv.kernel_size, 3));
+    if (bias)
+        c->b = random_values(d, c->conv.out_channels);
+}
+
 conv_case conv_case_new(uint64_t seed) {
     dice d = dice_new(seed);
     conv_case c = {0};
@@ -30,7 +56,7 @@ conv_case conv_case_new(uint64_t seed) {
     c.conv.in_channels = c.conv.groups * dice_between(&d, 1, 4);
     c.conv.out_channels = c.conv.groups * dice_between(&d, 1, 19);
     for (int i = 0; i < 3; i++) {
-        c.conv.kernel_size[i] = dice_between(&d, 1, 4);
+        c.conv.kernel_size[i] = dice_between(&d, 1, 5);
         c.conv.stride[i] = dice_between(&d, 1, 3);
         c.conv.dilation[i] = dice_between(&d, 1, 3);
         c.conv.padding_before[i] = dice_between(&d, 0, 4);
@@ -41,27 +67,16 @@ conv_case conv_case_new(uint64_t seed) {
                c.in[2 + i] <= 4)
             c.in[2 + i]++; /* room for the kernel, and for every mode's padding */
     }
-    c.ref.in_channels = c.conv.in_channels;
-    c.ref.out_channels = c.conv.out_channels;
-    c.ref.groups = c.conv.groups;
-    for (int i = 0; i < 3; i++) {
-        c.ref.kernel[i] = c.conv.kernel_size[i];
-        c.ref.stride[i] = c.conv.stride[i];
-        c.ref.dilation[i] = c.conv.dilation[i];
-        c.ref.before[i] = c.conv.padding_before[i];
-        c.ref.after[i] = c.conv.padding_after[i];
-    }
-    c.in[0] = c.out[0] = dice_between(&d, 1, 2);
-    c.in[1] = c.conv.in_channels;
-    c.out[1] = c.conv.out_channels;
-    ref_conv_size(&c.ref, c.in + 2, c.out + 2);
-    c.in_count = product(c.in, 5);
-    c.out_count = product(c.out, 5);
-    c.x = random_values(&d, c.in_count);
-    c.w = random_values(&d, c.conv.out_channels * (c.conv.in_channels / c.conv.groups) *
-                                product(c.conv.kernel_size, 3));
-    if (dice_between(&d, 0, 1))
-        c.b = random_values(&d, c.conv.out_channels);
+    c.in[0] = dice_between(&d, 1, 2);
+    fill(&c, &d, dice_between(&d, 0, 1));
+    return c;
+}
+
+conv_case conv_case_of(const vox_conv3d *conv, const int64_t in[3], uint64_t seed) {
+    dice d = dice_new(seed);
+    conv_case c = {.conv = *conv, .in = {1, conv->in_channels, in[0], in[1], in[2]}};
+    c.ref.mode = (ref_mode)conv->padding_mode;
+    fill(&c, &d, true);
     return c;
 }
 

@@ -18,6 +18,8 @@ typedef struct conv_case {
     int64_t in_count, out_count;
 } conv_case;
 conv_case conv_case_new(uint64_t seed);
+/* One of given parameters, with a bias, for an input of (D, H, W) = in. */
+conv_case conv_case_of(const vox_conv3d *conv, const int64_t in[3], uint64_t seed);
 void conv_case_free(conv_case *c);
 /* A network of this one layer. */
 vox_network *conv_case_network(const conv_case *c);

@@ -5,10 +5,28 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CASES = 60 };
+
+static void expect_fused(const char *isa, const conv_case *c, int threads, const char *what) {
+    vox_error err = {0};
+    vox_network *network = conv_case_network(c);
+    float *y = malloc((size_t)c->out_count * sizeof *y),
+          *expected = malloc((size_t)c->out_count * sizeof *y);
+    cr_assert_eq(vox_network_run(network, c->x, c->in, y, threads, &err), VOX_OK, "%s",
+                 err.message);
+    ref_conv3d_fused(&c->ref, c->in[0], c->in + 2, c->x, c->w, c->b, expected);
+    for (int64_t i = 0; i < c->out_count; i++)
+        if (y[i] != expected[i])
+            cr_assert(false, "%s, %s, value %lld: %a instead of %a", isa, what, (long long)i,
+                      (double)y[i], (double)expected[i]);
+    vox_network_free(network);
+    free(y);
+    free(expected);
+}
 
 ParameterizedTestParameters(kernel, equals_fused_reference) {
     return isa_params();
@@ -18,21 +36,52 @@ ParameterizedTest(isa_name *isa, kernel, equals_fused_reference) {
     vox_error err = {0};
     cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
     for (uint64_t seed = 0; seed < CASES; seed++) {
+        char what[32];
+        snprintf(what, sizeof what, "seed %d", (int)seed);
         conv_case c = conv_case_new(seed);
-        vox_network *network = conv_case_network(&c);
-        float *y = malloc((size_t)c.out_count * sizeof *y),
-              *expected = malloc((size_t)c.out_count * sizeof *y);
-        int threads = 1 + (int)(seed % 3);
-        cr_assert_eq(vox_network_run(network, c.x, c.in, y, threads, &err), VOX_OK, "%s",
-                     err.message);
-        ref_conv3d_fused(&c.ref, c.in[0], c.in + 2, c.x, c.w, c.b, expected);
-        for (int64_t i = 0; i < c.out_count; i++)
-            cr_assert(y[i] == expected[i], "%s, seed %d, value %lld: %a instead of %a", isa->text,
-                      (int)seed, (long long)i, (double)y[i], (double)expected[i]);
-        vox_network_free(network);
+        expect_fused(isa->text, &c, 1 + (int)(seed % 3), what);
         conv_case_free(&c);
-        free(y);
-        free(expected);
+    }
+}
+
+/* Dilated layers whose planes are larger than a core's caches are computed phase by phase, rows and
+ * planes; heights and depths that no phase count divides, in one run of rows a phase and several,
+ * bare and padded, in wide tiles and with one channel. */
+ParameterizedTestParameters(kernel, phases_of_dilated_layers_equal_fused_reference) {
+    return isa_params();
+}
+
+ParameterizedTest(isa_name *isa, kernel, phases_of_dilated_layers_equal_fused_reference) {
+    static const struct {
+        const char *what;
+        int64_t in_channels, out_channels, groups, kernel[3], dilation[3], in[3];
+        vox_padding_mode mode;
+    } rows[] = {
+        {"one run", 6, 2, 1, {3, 3, 1}, {2, 7, 1}, {5, 45, 720}, VOX_PAD_ZEROS},
+        {"two runs", 6, 2, 1, {3, 3, 1}, {3, 7, 1}, {2, 120, 1000}, VOX_PAD_ZEROS},
+        {"few rows", 8, 1, 1, {3, 2, 1}, {1, 19, 1}, {3, 25, 1000}, VOX_PAD_ZEROS},
+        {"padded", 6, 2, 1, {3, 3, 1}, {2, 5, 1}, {5, 47, 700}, VOX_PAD_REFLECT},
+        {"one channel", 1, 1, 1, {3, 3, 3}, {1, 3, 2}, {3, 250, 720}, VOX_PAD_ZEROS},
+        {"five rows", 1, 1, 1, {3, 5, 1}, {1, 2, 1}, {3, 250, 720}, VOX_PAD_ZEROS},
+    };
+    vox_error err = {0};
+    cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
+    for (int i = 0; i < (int)(sizeof rows / sizeof *rows); i++) {
+        vox_conv3d conv;
+        vox_conv3d_defaults(&conv);
+        conv.in_channels = rows[i].in_channels;
+        conv.out_channels = rows[i].out_channels;
+        conv.groups = rows[i].groups;
+        conv.padding_mode = rows[i].mode;
+        for (int k = 0; k < 3; k++) {
+            conv.kernel_size[k] = rows[i].kernel[k];
+            conv.dilation[k] = rows[i].dilation[k];
+            conv.padding_before[k] = conv.padding_after[k] =
+                rows[i].dilation[k] * (rows[i].kernel[k] - 1) / 2;
+        }
+        conv_case c = conv_case_of(&conv, rows[i].in, (uint64_t)i);
+        expect_fused(isa->text, &c, 3, rows[i].what);
+        conv_case_free(&c);
     }
 }
 

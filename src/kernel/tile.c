@@ -266,11 +266,12 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
 }
 
 /* Kernels of 3 x 3, the commonest: the nine weights of a plane wait in registers, too. Of 32
- * registers that leaves 21 for accumulators and two for inputs. */
+ * registers that leaves 21 for accumulators and two for inputs; where there are 16, the compiler
+ * keeps what it can. */
 
 enum {
     HELD_ROWS = 8,
-    HELD_VECTORS = VEC_ACCUMULATORS < 16 ? 2 : 4,
+    HELD_VECTORS = VEC_ACCUMULATORS < 16 ? 2 : MAX_VECTORS,
     HELD_ACCUMULATORS = VEC_ACCUMULATORS < 16 ? VEC_ACCUMULATORS : 21,
 };
 
@@ -405,9 +406,9 @@ SHAREDS(5)
 SHAREDS(6)
 
 /* [rows - 1][vectors - 1][kernel of any size, 5 rows, 7 rows] */
-static tile_function *const shared_tiles[SHARED_ROWS][4][3] = {SHARED_NAMES(1), SHARED_NAMES(2),
-                                                               SHARED_NAMES(3), SHARED_NAMES(4),
-                                                               SHARED_NAMES(5), SHARED_NAMES(6)};
+static tile_function *const shared_tiles[SHARED_ROWS][MAX_VECTORS][3] = {
+    SHARED_NAMES(1), SHARED_NAMES(2), SHARED_NAMES(3),
+    SHARED_NAMES(4), SHARED_NAMES(5), SHARED_NAMES(6)};
 
 #define HELD(r, v)                                                                                 \
     static void held_##r##_##v(const vox_kernel_job *job, const place *at) {                       \
@@ -714,7 +715,8 @@ static vox_kernel_plan plan(const vox_kernel_shape *shape) {
         const bool three = holds(shape);
         p.path = three ? PATH_HELD : PATH_SHARED;
         p.across = p.across_lower = vox_ceil_div(vectors, three ? HELD_VECTORS : SHARED_VECTORS);
-        p.height = three ? held_rows(vox_ceil_div(vectors, p.across)) : SHARED_ROWS;
+        const int64_t most = three ? held_rows(vox_ceil_div(vectors, p.across)) : SHARED_ROWS;
+        p.height = vox_ceil_div(shape->rows, vox_ceil_div(shape->rows, most));
         return p;
     }
     shape_cost(shape, &deep);

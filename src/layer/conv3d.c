@@ -167,7 +167,7 @@ static bool skips_padding(const conv_layer *layer, const vox_axis axis[3]) {
 /* Outputs this far apart along an axis meet the same inputs at successive taps: what a dilated
  * layer computes there is as many layers without dilation, whose voxels alternate. */
 static int64_t phases(const vox_axis *a) {
-    return a->stride == 1 && a->kernel > 1 ? vox_min(a->dilation, a->out) : 1;
+    return a->stride == 1 && a->kernel > 1 && a->dilation < a->out ? a->dilation : 1;
 }
 
 /* What the kernel is to compute for `block` channels and `rows` rows, `apart` rows apart, of an
@@ -194,6 +194,13 @@ static vox_kernel_shape shape_of(const conv_layer *layer, const vox_axis axis[3]
     };
 }
 
+/* A group's output channels are cut into as many, whatever the planes turn out to be. */
+static int64_t group_blocks(const conv_layer *layer, const vox_axis axis[3],
+                            const vox_kernel *kernel) {
+    const vox_kernel_shape plane = shape_of(layer, axis, 0, axis[1].out, 1, false);
+    return kernel->block_count(layer->conv.out_channels / layer->conv.groups, &plane);
+}
+
 static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int threads,
                                void **prepared, vox_error *err) {
     const conv_layer *layer = (const conv_layer *)l;
@@ -206,8 +213,7 @@ static vox_status conv_prepare(const vox_layer *l, const vox_axis axis[3], int t
     if (!p)
         return VOX_ERR_RESOURCE;
     p->kernel = kernel;
-    const vox_kernel_shape plane = shape_of(layer, axis, 0, axis[1].out, 1, false);
-    p->blocks = kernel->block_count(c->out_channels / c->groups, &plane);
+    p->blocks = group_blocks(layer, axis, kernel);
     p->weight = (float *)(void *)((char *)p + packed_head(c, threads));
     memset(p->weight + c->out_channels * tap_count(c), 0, VOX_KERNEL_MAX_VECTOR * sizeof(float));
     packing work = {layer, p};
@@ -225,7 +231,7 @@ static bool conv_reads_bare(const vox_layer *l, const vox_axis axis[3]) {
     if (!kernel || !skips_padding(layer, axis) || axis[2].stride != 1 || axis[2].before < 0)
         return false;
     vox_kernel_shape s = shape_of(layer, axis, 0, axis[1].out, phases(&axis[1]), true);
-    const int64_t blocks = kernel->block_count(group_out, &s);
+    const int64_t blocks = group_blocks(layer, axis, kernel);
     s.block = (int)(group_out / blocks);
     bool can = kernel->reads_bare(&s);
     s.block = (int)vox_ceil_div(group_out, blocks);
@@ -238,8 +244,8 @@ static bool conv_reads_bare(const vox_layer *l, const vox_axis axis[3]) {
  * them. The blocks of a unit pass over the same piece of input one after the other, and the next
  * unit takes the same weights to the next plane; so each of the two should fit a share of the
  * second-level cache. And there should be units enough for the threads to share them evenly. Planes
- * of successive units are those that share their input, a phase apart; so are rows of a unit, but
- * where the planes stay in the cache anyway: rows side by side are read faster. */
+ * of successive units are those that share their input, a dilation apart; so are rows of a unit,
+ * except where the planes stay in the cache anyway: rows side by side are read faster. */
 typedef struct cut {
     int64_t phases, runs;  /* of rows, runs of rows of a phase */
     int64_t rows;          /* of a run, but for the last */
@@ -268,13 +274,13 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int
     const int64_t wanted = UNITS_PER_THREAD * w->threads;
     int64_t parts =
         w->by_channel ? blocks : vox_min(vox_ceil_div(weight_bytes, WEIGHT_BYTES), blocks);
-    const int64_t runs = w->count * c.phases; /* if each were as long as can be */
+    const int64_t whole = w->count * c.phases; /* runs, if each were as long as can be */
     int64_t cuts = vox_ceil_div(height, vox_max(PIECE_BYTES / row_bytes, FEW_ROWS));
-    if (runs * parts * cuts < wanted) /* shorter ones, of rows that share their input */
-        cuts = vox_max(cuts,
-                       vox_min(vox_ceil_div(wanted, runs * parts), vox_ceil_div(height, FEW_ROWS)));
-    if (runs * parts * cuts < wanted)
-        parts = vox_min(vox_ceil_div(wanted, runs * cuts), blocks);
+    if (whole * parts * cuts < wanted) /* shorter ones, of rows that share their input */
+        cuts = vox_max(
+            cuts, vox_min(vox_ceil_div(wanted, whole * parts), vox_ceil_div(height, FEW_ROWS)));
+    if (whole * parts * cuts < wanted)
+        parts = vox_min(vox_ceil_div(wanted, whole * cuts), blocks);
     c.rows = vox_ceil_div(height, cuts);
     c.runs = vox_ceil_div(height, c.rows);
     c.pieces = c.runs * c.phases;
@@ -299,13 +305,13 @@ typedef struct piece {
     int plan;
 } piece;
 
-/* Rows of the last run, in the phases that have one more than others. */
+/* Rows of the last run of the longest phases; of the others' it is one less. */
 static int64_t last_rows(const work *k) {
     const int64_t height = vox_ceil_div(k->window->axis[1].out, k->cut.phases);
     return height - (k->cut.runs - 1) * k->cut.rows;
 }
 
-/* Runs are outermost, so that a thread's share of the units are rows side by side. */
+/* Runs are outermost: all phases of one lie side by side. */
 static piece piece_of(const work *k, int64_t number) {
     const int64_t phase = number % k->cut.phases, before = number / k->cut.phases * k->cut.rows;
     piece p = {.row = before * k->cut.phases + phase};

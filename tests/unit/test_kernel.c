@@ -44,6 +44,21 @@ ParameterizedTest(isa_name *isa, kernel, equals_fused_reference) {
     }
 }
 
+/* A layer that pads by half of what its kernel spans. */
+static vox_conv3d dilated(int64_t in_channels, int64_t out_channels, const int64_t kernel[3],
+                          const int64_t dilation[3]) {
+    vox_conv3d conv;
+    vox_conv3d_defaults(&conv);
+    conv.in_channels = in_channels;
+    conv.out_channels = out_channels;
+    for (int i = 0; i < 3; i++) {
+        conv.kernel_size[i] = kernel[i];
+        conv.dilation[i] = dilation[i];
+        conv.padding_before[i] = conv.padding_after[i] = dilation[i] * (kernel[i] - 1) / 2;
+    }
+    return conv;
+}
+
 /* Dilated layers whose planes are larger than a core's caches are computed phase by phase, rows and
  * planes; heights and depths that no phase count divides, in one run of rows a phase and several,
  * bare and padded, in wide tiles and with one channel. */
@@ -54,35 +69,56 @@ ParameterizedTestParameters(kernel, phases_of_dilated_layers_equal_fused_referen
 ParameterizedTest(isa_name *isa, kernel, phases_of_dilated_layers_equal_fused_reference) {
     static const struct {
         const char *what;
-        int64_t in_channels, out_channels, groups, kernel[3], dilation[3], in[3];
+        int64_t in_channels, out_channels, kernel[3], dilation[3], in[3];
         vox_padding_mode mode;
     } rows[] = {
-        {"one run", 6, 2, 1, {3, 3, 1}, {2, 7, 1}, {5, 45, 720}, VOX_PAD_ZEROS},
-        {"two runs", 6, 2, 1, {3, 3, 1}, {3, 7, 1}, {2, 120, 1000}, VOX_PAD_ZEROS},
-        {"few rows", 8, 1, 1, {3, 2, 1}, {1, 19, 1}, {3, 25, 1000}, VOX_PAD_ZEROS},
-        {"padded", 6, 2, 1, {3, 3, 1}, {2, 5, 1}, {5, 47, 700}, VOX_PAD_REFLECT},
-        {"one channel", 1, 1, 1, {3, 3, 3}, {1, 3, 2}, {3, 250, 720}, VOX_PAD_ZEROS},
-        {"five rows", 1, 1, 1, {3, 5, 1}, {1, 2, 1}, {3, 250, 720}, VOX_PAD_ZEROS},
+        {"one run", 6, 2, {3, 3, 1}, {2, 7, 1}, {5, 45, 720}, VOX_PAD_ZEROS},
+        {"two runs", 6, 2, {3, 3, 1}, {3, 7, 1}, {2, 129, 1000}, VOX_PAD_ZEROS},
+        {"few rows", 8, 1, {3, 2, 1}, {1, 19, 1}, {3, 25, 1000}, VOX_PAD_ZEROS},
+        {"further than high", 8, 1, {3, 2, 1}, {1, 40, 1}, {3, 25, 1000}, VOX_PAD_ZEROS},
+        {"padded", 6, 2, {3, 3, 1}, {2, 5, 1}, {5, 47, 700}, VOX_PAD_REFLECT},
+        {"one channel", 1, 1, {3, 3, 3}, {1, 3, 2}, {3, 300, 720}, VOX_PAD_ZEROS},
+        {"five rows", 1, 1, {3, 5, 1}, {1, 2, 1}, {3, 300, 720}, VOX_PAD_ZEROS},
+        {"short rows", 64, 32, {3, 3, 3}, {2, 2, 2}, {8, 8, 8}, VOX_PAD_ZEROS},
     };
     vox_error err = {0};
     cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
     for (int i = 0; i < (int)(sizeof rows / sizeof *rows); i++) {
-        vox_conv3d conv;
-        vox_conv3d_defaults(&conv);
-        conv.in_channels = rows[i].in_channels;
-        conv.out_channels = rows[i].out_channels;
-        conv.groups = rows[i].groups;
+        vox_conv3d conv =
+            dilated(rows[i].in_channels, rows[i].out_channels, rows[i].kernel, rows[i].dilation);
         conv.padding_mode = rows[i].mode;
-        for (int k = 0; k < 3; k++) {
-            conv.kernel_size[k] = rows[i].kernel[k];
-            conv.dilation[k] = rows[i].dilation[k];
-            conv.padding_before[k] = conv.padding_after[k] =
-                rows[i].dilation[k] * (rows[i].kernel[k] - 1) / 2;
-        }
         conv_case c = conv_case_of(&conv, rows[i].in, (uint64_t)i);
         expect_fused(isa->text, &c, 3, rows[i].what);
         conv_case_free(&c);
     }
+}
+
+/* Each row of such a layer is handed to what follows. */
+Test(kernel, phases_are_followed_by_other_layers) {
+    const int64_t size[3] = {5, 45, 720}, flat[3] = {1, 3, 3}, near[3] = {1, 1, 1};
+    const vox_conv3d first = dilated(6, 3, (const int64_t[]){3, 3, 1}, (const int64_t[]){2, 7, 1});
+    const vox_conv3d second = dilated(3, 2, flat, near);
+    vox_error err = {0};
+    conv_case a = conv_case_of(&first, size, 1), b = conv_case_of(&second, size, 2);
+    float *y = malloc((size_t)b.out_count * sizeof *y),
+          *expected = malloc((size_t)b.out_count * sizeof *y);
+    ref_conv3d_fused(&a.ref, 1, size, a.x, a.w, a.b, b.x);
+    for (int64_t i = 0; i < b.in_count; i++)
+        b.x[i] = b.x[i] > 0 ? b.x[i] : 0;
+    ref_conv3d_fused(&b.ref, 1, size, b.x, b.w, b.b, expected);
+    vox_network *network = conv_case_network(&a);
+    cr_assert_eq(vox_network_activation(network, VOX_ACT_RELU, NULL, &err), VOX_OK);
+    cr_assert_eq(vox_network_conv3d(network, &second, b.w, b.b, &err), VOX_OK);
+    cr_assert_eq(vox_network_run(network, a.x, a.in, y, 3, &err), VOX_OK, "%s", err.message);
+    for (int64_t i = 0; i < b.out_count; i++)
+        if (y[i] != expected[i])
+            cr_assert(false, "value %lld: %a instead of %a", (long long)i, (double)y[i],
+                      (double)expected[i]);
+    vox_network_free(network);
+    conv_case_free(&a);
+    conv_case_free(&b);
+    free(y);
+    free(expected);
 }
 
 /* A pointwise convolution with one channel is fma(x, w, b): the vector arithmetic meets libm's fmaf

@@ -382,13 +382,11 @@ static void run_unit(void *user, int64_t unit, int thread) {
     if (!then || !then->called)
         return;
     const int64_t d = k->window->first + plane;
-    if (k->cut.phases == 1)
-        then->rows(then->user, d, at.row, at.row + at.rows, thread);
-    else
-        for (int64_t r = 0; r < at.rows; r++) {
-            const int64_t row = at.row + r * k->cut.phases;
-            then->rows(then->user, d, row, row + 1, thread);
-        }
+    const int64_t together = k->cut.phases == 1 ? at.rows : 1; /* rows side by side */
+    for (int64_t r = 0; r < at.rows; r += together) {
+        const int64_t row = at.row + r * k->cut.phases;
+        then->rows(then->user, d, row, row + together, thread);
+    }
 }
 
 static void conv_window(const vox_layer *l, void *prepared, const vox_window *w) {

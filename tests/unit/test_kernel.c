@@ -11,6 +11,14 @@
 
 enum { CASES = 60 };
 
+static void expect_equal(const float *y, const float *expected, int64_t count, const char *isa,
+                         const char *what) {
+    for (int64_t i = 0; i < count; i++)
+        if (y[i] != expected[i])
+            cr_assert(false, "%s, %s, value %lld: %a instead of %a", isa, what, (long long)i,
+                      (double)y[i], (double)expected[i]);
+}
+
 static void expect_fused(const char *isa, const conv_case *c, int threads, const char *what) {
     vox_error err = {0};
     vox_network *network = conv_case_network(c);
@@ -19,10 +27,7 @@ static void expect_fused(const char *isa, const conv_case *c, int threads, const
     cr_assert_eq(vox_network_run(network, c->x, c->in, y, threads, &err), VOX_OK, "%s",
                  err.message);
     ref_conv3d_fused(&c->ref, c->in[0], c->in + 2, c->x, c->w, c->b, expected);
-    for (int64_t i = 0; i < c->out_count; i++)
-        if (y[i] != expected[i])
-            cr_assert(false, "%s, %s, value %lld: %a instead of %a", isa, what, (long long)i,
-                      (double)y[i], (double)expected[i]);
+    expect_equal(y, expected, c->out_count, isa, what);
     vox_network_free(network);
     free(y);
     free(expected);
@@ -110,10 +115,7 @@ Test(kernel, phases_are_followed_by_other_layers) {
     cr_assert_eq(vox_network_activation(network, VOX_ACT_RELU, NULL, &err), VOX_OK);
     cr_assert_eq(vox_network_conv3d(network, &second, b.w, b.b, &err), VOX_OK);
     cr_assert_eq(vox_network_run(network, a.x, a.in, y, 3, &err), VOX_OK, "%s", err.message);
-    for (int64_t i = 0; i < b.out_count; i++)
-        if (y[i] != expected[i])
-            cr_assert(false, "value %lld: %a instead of %a", (long long)i, (double)y[i],
-                      (double)expected[i]);
+    expect_equal(y, expected, b.out_count, vox_isa(), "followed");
     vox_network_free(network);
     conv_case_free(&a);
     conv_case_free(&b);

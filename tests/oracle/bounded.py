@@ -94,7 +94,10 @@ class Bounded:
             total = 1.37 * channels + 1
             if kind == "softmax":
                 y = F.softmax(x, 1)
-                return Bounded(y, y * (torch.expm1(2 * worst + (below + total + 3) * U * (1 + 2 ** -10))) + 2 * TINY)
+                relative = torch.expm1(2 * worst + (below + total + 3) * U * (1 + 2 ** -10))
+                # Where the input may be off by hundreds, relative is infinite, and y perhaps 0. Both results lie
+                # between 0 and 1, but for a division's rounding.
+                return Bounded(y, (y * relative).nan_to_num(math.inf).clamp(max=1 + U) + 2 * TINY)
             y = F.log_softmax(x, 1)
             lost = (below + total + 2 * math.log(channels) + y.abs() + 2 * worst) * gamma(1)
             return Bounded(y, 2 * worst + lost * (1 + 2 ** -10) + TINY)

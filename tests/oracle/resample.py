@@ -43,13 +43,16 @@ class GroupNorm:
         mean, off_mean = spread(flat.mean(2)), spread(off.mean(2))
         magnitude = (x.worst() + mean.abs() + off_mean) / least
         carried = (x.error + off_mean + (x.value - mean).abs() * spread(length / deviation)) / least
+        # A sum of n values in float64, here and there, is off by n roundings of the sum of their magnitudes (Higham,
+        # section 4.2), which may be far more than the mean itself: of 1, -1 and zeros it is exactly 0.
+        summed = (x.worst() + spread(x.worst().reshape(n, self.groups, -1).mean(2))) / least
         if self.weight is not None:
             scale = double[0].abs().view(1, -1, 1, 1, 1)
-            magnitude, carried = magnitude * scale, carried * scale
+            magnitude, carried, summed = magnitude * scale, carried * scale, summed * scale
         if self.bias is not None:
-            magnitude = magnitude + double[1].abs().view(1, -1, 1, 1, 1)
-        # Sums of flat.shape[2] values in float64, here and there.
-        lost = 16 * flat.shape[2] * U64 * magnitude
+            bias = double[1].abs().view(1, -1, 1, 1, 1)
+            magnitude, summed = magnitude + bias, summed + bias
+        lost = 16 * flat.shape[2] * U64 * summed
         return Bounded(y, gamma(3) * magnitude + carried + lost + TINY)
 
     def geometry(self):

@@ -175,13 +175,15 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
         in += job->in_channel_stride;
         weights += channel_weights;
     }
-    UNROLL for (int m = 0; m < block; m++) {
+    const int64_t channel_stride = job->out_channel_stride, row_stride = job->out_row_stride;
+    float *channel = at->out; /* not read again behind each store, which might have changed them */
+    const int last = at->last;
+    UNROLL for (int m = 0; m < block; m++, channel += channel_stride) {
         UNROLL for (int n = 0; n < across * down; n++) {
-            float *out = at->out + m * job->out_channel_stride + n / across * job->out_row_stride +
-                         n % across * VEC_WIDTH;
+            float *out = channel + n / across * row_stride + n % across * VEC_WIDTH;
             const vec sum = result(job, acc[m][n]);
-            if (n % across == across - 1 && at->last < VEC_WIDTH)
-                vec_store_part(out, sum, at->last);
+            if (n % across == across - 1 && last < VEC_WIDTH)
+                vec_store_part(out, sum, last);
             else
                 vec_store(out, sum);
         }
@@ -225,11 +227,17 @@ INLINE void shared_row(const vox_kernel_job *job, const float *row, const float 
         shared_tap(row + job->column_offset[w], weight + w, kw, low, high, rows, vectors, acc);
 }
 
-INLINE void store_row(const vox_kernel_job *job, const place *at, float *out, const vec *sum,
-                      const int vectors) {
-    UNROLL for (int n = 0; n < vectors - 1; n++)
-        vec_store(out + n * VEC_WIDTH, result(job, sum[n]));
-    vec_store_part(out + (vectors - 1) * VEC_WIDTH, result(job, sum[vectors - 1]), at->last);
+/* rows and vectors are constants of each call; acc has MAX_VECTORS columns. */
+INLINE void store_rows(const vox_kernel_job *job, const place *at, const int rows,
+                       const int vectors, vec acc[][MAX_VECTORS]) {
+    const int64_t row_stride = job->out_row_stride;
+    float *out = at->out;
+    const int last = at->last; /* as in tile() */
+    UNROLL for (int r = 0; r < rows; r++, out += row_stride) {
+        UNROLL for (int n = 0; n < vectors - 1; n++)
+            vec_store(out + n * VEC_WIDTH, result(job, acc[r][n]));
+        vec_store_part(out + (vectors - 1) * VEC_WIDTH, result(job, acc[r][vectors - 1]), last);
+    }
 }
 
 /* rows, vectors and kh_constant (0: as the job says) are constants of each call; at->kh and
@@ -261,8 +269,7 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
                                vectors, acc);
             }
         }
-    UNROLL for (int r = 0; r < rows; r++)
-        store_row(job, at, at->out + r * job->out_row_stride, acc[r], vectors);
+    store_rows(job, at, rows, vectors, acc);
 }
 
 /* Kernels of 3 x 3, the commonest: the nine weights of a plane wait in registers, too. Of 32
@@ -324,8 +331,7 @@ INLINE void held(const vox_kernel_job *job, const place *at, const int rows, con
             else
                 held_plane(job, at, row, w, rows, vectors, e, false, acc);
         }
-    UNROLL for (int r = 0; r < rows; r++)
-        store_row(job, at, at->out + r * job->out_row_stride, acc[r], vectors);
+    store_rows(job, at, rows, vectors, acc);
 }
 
 typedef void tile_function(const vox_kernel_job *job, const place *at);

@@ -75,9 +75,9 @@ INLINE const float *one_address(const float *p) {
 INLINE vec load_between(const float *x, const edges *e, const bool few, const int k, const int n,
                         const int count) {
     if (e && n == 0 && (!few || k == 0 || (count == 1 && k == 2)))
-        return vec_load_masked(x, e->first[k]);
+        return vec_load_masked(x, &e->first[k]);
     if (e && n == count - 1 && (!few || k == 2))
-        return vec_load_masked(x + n * VEC_WIDTH, e->last[k]);
+        return vec_load_masked(x + n * VEC_WIDTH, &e->last[k]);
     return vec_load(x + n * VEC_WIDTH);
 }
 
@@ -98,10 +98,12 @@ INLINE void tap(const float *x, int64_t row_step, const float *weight, const int
     }
 }
 
-/* The same row of taps in the next channel: no prefetcher of the hardware sees it coming. */
+/* Rows of input that are wanted soon and that no prefetcher of the hardware sees coming: it follows
+ * a few long runs, and tiles go through many short ones. */
 INLINE void prefetch(const float *x, int64_t row_step, const int across, const int down) {
+    enum { LINE = 16 }; /* floats */
     UNROLL for (int d = 0; d < down; d++, x += row_step) {
-        UNROLL for (int a = 0; a <= across; a++) __builtin_prefetch(x + a * VEC_WIDTH);
+        UNROLL for (int i = 0; i <= across * VEC_WIDTH; i += LINE) __builtin_prefetch(x + i);
     }
 }
 
@@ -133,6 +135,35 @@ INLINE void one_tap(const vox_kernel_job *job, const float *x, const float *weig
     }
 }
 
+/* All channels, rows of taps and taps. block, across, down, kw_constant (0: kw is any number) and
+ * few are constants of each call: a loop that chose at each row of taps would want more registers
+ * than there are. */
+INLINE void all_taps(const vox_kernel_job *job, const place *at, int64_t kw,
+                     int64_t channel_weights, const int block, const int across, const int down,
+                     const int kw_constant, const edges *e, const bool few,
+                     vec acc[MAX_BLOCK][MAX_VECTORS]) {
+    const int64_t *const column = job->column_offset, row_step = job->in_row_step;
+    int64_t in = at->in, weights = 0;
+    for (int64_t c = job->plan->shape.in_channels; c > 0; c--) {
+        for (const vox_row_tap *t = at->taps; t < at->taps_end; t++) {
+            const float *row = one_address(t->row + in);
+            const float *weight = one_address(t->weight + weights);
+            if (kw_constant)
+                tap_row(job, row, weight, kw_constant, block, across, down, e, few, acc);
+            else if (kw == 1)
+                tap_row(job, row, weight, 1, block, across, down, NULL, false, acc);
+            else if (kw == 5)
+                tap_row(job, row, weight, 5, block, across, down, NULL, false, acc);
+            else
+                for (int64_t w = 0; w < kw; w++, weight += block)
+                    tap(row + column[w], row_step, weight, block, across, down, NULL, false, 0,
+                        acc);
+        }
+        in += job->in_channel_stride;
+        weights += channel_weights;
+    }
+}
+
 /* block, across, down, kw_constant (0: as the job says) and bare are constants of each call. */
 INLINE void tile(const vox_kernel_job *job, const place *at, const int block, const int across,
                  const int down, const int kw_constant, const bool bare) {
@@ -146,35 +177,15 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
     const edges ends = bare ? *at->edges : (edges){0};
     const edges *const e = bare ? &ends : NULL;
     const int64_t kw = kw_constant ? kw_constant : job->plan->shape.kernel_size[2];
-    const int64_t *const column = job->column_offset, row_step = job->in_row_step;
     const int64_t channel_weights =
         job->plan->shape.kernel_size[0] * job->plan->shape.kernel_size[1] * kw * block;
-    int64_t in = at->in, weights = 0, channels = job->plan->shape.in_channels;
-    if (kw_constant != 3 && kw == 1 && at->taps_end - at->taps == 1) {
-        one_tap(job, at->taps->row + in + column[0], at->taps->weight, channel_weights, block,
-                across, down, e, acc);
-        channels = 0;
-    }
-    for (int64_t c = 0; c < channels; c++) {
-        for (const vox_row_tap *t = at->taps; t < at->taps_end; t++) {
-            const float *row = one_address(t->row + in);
-            const float *weight = one_address(t->weight + weights);
-            if (kw_constant && bare && ends.few)
-                tap_row(job, row, weight, kw_constant, block, across, down, e, true, acc);
-            else if (kw_constant)
-                tap_row(job, row, weight, kw_constant, block, across, down, e, false, acc);
-            else if (kw == 1)
-                tap_row(job, row, weight, 1, block, across, down, NULL, false, acc);
-            else if (kw == 5)
-                tap_row(job, row, weight, 5, block, across, down, NULL, false, acc);
-            else
-                for (int64_t w = 0; w < kw; w++, weight += block)
-                    tap(row + column[w], row_step, weight, block, across, down, NULL, false, 0,
-                        acc);
-        }
-        in += job->in_channel_stride;
-        weights += channel_weights;
-    }
+    if (kw_constant != 3 && kw == 1 && at->taps_end - at->taps == 1)
+        one_tap(job, at->taps->row + at->in + job->column_offset[0], at->taps->weight,
+                channel_weights, block, across, down, e, acc);
+    else if (bare && ends.few)
+        all_taps(job, at, kw, channel_weights, block, across, down, kw_constant, e, true, acc);
+    else
+        all_taps(job, at, kw, channel_weights, block, across, down, kw_constant, e, false, acc);
     const int64_t channel_stride = job->out_channel_stride, row_stride = job->out_row_stride;
     float *channel = at->out; /* not read again behind each store, which might have changed them */
     const int last = at->last;
@@ -272,35 +283,53 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
     store_rows(job, at, rows, vectors, acc);
 }
 
-/* Kernels of 3 x 3, the commonest: the nine weights of a plane wait in registers, too. Of 32
- * registers that leaves 21 for accumulators and two for inputs; where there are 16, the compiler
- * keeps what it can. */
+/* Kernels of 3 x 3, the commonest. Of 32 registers the nine weights of a plane take nine, which
+ * leaves 21 for accumulators and two for inputs. Of 16 registers, 12 hold accumulators, three the
+ * inputs of a row at one tap, and one a weight, loaded once for the three. */
 
 enum {
+    HOLDS_WEIGHTS = VEC_ACCUMULATORS >= 16,
     HELD_ROWS = 8,
-    HELD_VECTORS = VEC_ACCUMULATORS < 16 ? 2 : MAX_VECTORS,
-    HELD_ACCUMULATORS = VEC_ACCUMULATORS < 16 ? VEC_ACCUMULATORS : 21,
+    HELD_VECTORS = HOLDS_WEIGHTS ? MAX_VECTORS : 3,
+    HELD_ACCUMULATORS = HOLDS_WEIGHTS ? 21 : VEC_ACCUMULATORS,
 };
 
 static int64_t held_rows(int64_t vectors) {
     return vox_min(HELD_ACCUMULATORS / vectors, HELD_ROWS);
 }
 
-/* One plane. rows, vectors, bare and few are constants of each call; w are its weights. */
-INLINE void held_plane(const vox_kernel_job *job, const place *at, const float *row, const vec *w,
-                       const int rows, const int vectors, const edges *e, const bool few,
-                       vec acc[HELD_ROWS][MAX_VECTORS]) {
+/* One plane. rows, vectors, bare and few are constants of each call. */
+INLINE void held_plane(const vox_kernel_job *job, const place *at, const float *row,
+                       const float *weight, const int rows, const int vectors, const edges *e,
+                       const bool few, vec acc[HELD_ROWS][MAX_VECTORS]) {
     const int64_t *const column = job->column_offset, step = job->in_row_step;
+    vec w[9], input[MAX_VECTORS];
+    UNROLL for (int i = 0; HOLDS_WEIGHTS && i < 9; i++) w[i] = vec_broadcast(weight[i]);
     UNROLL for (int q = 0; q < rows + 2; q++, row += step) {
         if (e && (q < at->kh || q >= at->kh_end))
             continue;
+        if (q >= 2)
+            prefetch(row + rows * step, step, vectors, 1); /* of the next band */
         UNROLL for (int k = 0; k < 3; k++) {
             const float *x = one_address(row + column[k]);
-            UNROLL for (int n = 0; n < vectors; n++) {
-                const vec input = load_between(x, e, few, k, n, vectors);
-                UNROLL for (int h = 2; h >= 0; h--) { /* row q at tap 0, q-1 at 1, ... */
-                    if (q - h >= 0 && q - h < rows)
-                        acc[q - h][n] = vec_fmadd(input, w[h * 3 + k], acc[q - h][n]);
+            if (HOLDS_WEIGHTS) {
+                UNROLL for (int n = 0; n < vectors; n++) {
+                    input[n] = load_between(x, e, few, k, n, vectors);
+                    UNROLL for (int h = 2; h >= 0; h--) { /* row q at tap 0, q-1 at 1, ... */
+                        if (q - h >= 0 && q - h < rows)
+                            acc[q - h][n] = vec_fmadd(input[n], w[h * 3 + k], acc[q - h][n]);
+                    }
+                }
+            } else {
+                weight = one_address(weight); /* or all nine would be kept, in memory */
+                UNROLL for (int n = 0; n < vectors; n++) input[n] =
+                    load_between(x, e, few, k, n, vectors);
+                UNROLL for (int h = 2; h >= 0; h--) {
+                    if (q - h >= 0 && q - h < rows) {
+                        const vec tap = vec_broadcast(weight[h * 3 + k]);
+                        UNROLL for (int n = 0; n < vectors; n++) acc[q - h][n] =
+                            vec_fmadd(input[n], tap, acc[q - h][n]);
+                    }
                 }
             }
         }
@@ -323,13 +352,11 @@ INLINE void held(const vox_kernel_job *job, const place *at, const int rows, con
         for (int64_t d = 0; d < s->kernel_size[0]; d++, weight += 9) {
             if (!job->planes[d])
                 continue;
-            vec w[9];
-            UNROLL for (int i = 0; i < 9; i++) w[i] = vec_broadcast(weight[i]);
             const float *row = job->planes[d] + in + job->row_offset[0];
             if (bare && ends.few)
-                held_plane(job, at, row, w, rows, vectors, e, true, acc);
+                held_plane(job, at, row, weight, rows, vectors, e, true, acc);
             else
-                held_plane(job, at, row, w, rows, vectors, e, false, acc);
+                held_plane(job, at, row, weight, rows, vectors, e, false, acc);
         }
     store_rows(job, at, rows, vectors, acc);
 }

@@ -22,8 +22,18 @@ static inline vec_mask vec_lanes(int from, int to) {
                                _mm256_cmpgt_epi32(_mm256_set1_epi32(to), lane));
 }
 
-static inline vec vec_load_masked(const float *p, vec_mask m) {
-    return _mm256_maskload_ps(p, m);
+/* All 16 registers are taken where this is wanted, so the mask passes through the one that is
+ * loaded; GCC would keep masks, and put accumulators into memory. */
+static inline vec vec_load_masked(const float *p, const vec_mask *m) {
+#ifdef __clang__
+    return _mm256_maskload_ps(p, *m);
+#else
+    vec v;
+    __asm__("vmovdqu %2, %0\n\tvmaskmovps %1, %0, %0"
+            : "=&x"(v)
+            : "m"(*(const __m256_u *)p), "m"(*m));
+    return v;
+#endif
 }
 
 static inline void vec_store(float *p, vec v) {
@@ -52,8 +62,15 @@ static inline vec vec_clean(vec v, vec nan) {
     return vec_unless_nan(vec_add(v, vec_broadcast(0.0f)), nan);
 }
 
+/* Into the register of c: with the intrinsic GCC lets accumulators change places, for which it
+ * needs registers that there are not. */
 static inline vec vec_fmadd(vec a, vec b, vec c) {
+#ifdef __clang__
     return _mm256_fmadd_ps(a, b, c);
+#else
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "xm"(b));
+    return c;
+#endif
 }
 
 #endif

@@ -22,12 +22,12 @@ static inline vec_mask vec_lanes(int from, int to) {
 
 /* GCC keeps masks in general registers when the intrinsic asks for them, and moves them each time
  * on a port that multiply-adds want. */
-static inline vec vec_load_masked(const float *p, vec_mask m) {
+static inline vec vec_load_masked(const float *p, const vec_mask *m) {
 #ifdef __clang__
-    return _mm512_maskz_loadu_ps(m, p);
+    return _mm512_maskz_loadu_ps(*m, p);
 #else
     vec v;
-    __asm__("vmovups %1, %0 %{%2%}%{z%}" : "=v"(v) : "m"(*(const __m512_u *)p), "Yk"(m));
+    __asm__("vmovups %1, %0 %{%2%}%{z%}" : "=v"(v) : "m"(*(const __m512_u *)p), "Yk"(*m));
     return v;
 #endif
 }

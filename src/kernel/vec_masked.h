@@ -12,11 +12,11 @@ static inline vec_mask vec_lanes(int from, int to) {
     return (vec_mask){from, to};
 }
 
-static inline vec vec_load_masked(const float *p, vec_mask m) {
-    if (m.from <= 0 && m.to >= VEC_WIDTH)
+static inline vec vec_load_masked(const float *p, const vec_mask *m) {
+    if (m->from <= 0 && m->to >= VEC_WIDTH)
         return vec_load(p);
     float lane[VEC_WIDTH] = {0};
-    for (int i = m.from; i < m.to; i++)
+    for (int i = m->from; i < m->to; i++)
         lane[i] = p[i];
     return vec_load(lane);
 }

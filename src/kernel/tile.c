@@ -11,7 +11,8 @@
  *
  * The vectors lie side by side along W; where a whole row is only a vector or two, they are those
  * of several rows one below the other ("stacked"). A vocabulary says how many accumulators its
- * register file holds (VEC_ACCUMULATORS). The last vector of a row is stored in part.
+ * register file holds (VEC_ACCUMULATORS), and how many registers that is (VEC_REGISTERS). The last
+ * vector of a row is stored in part.
  */
 #include VOX_VEC_HEADER
 #include "kernel/kernel.h"
@@ -596,24 +597,33 @@ static int64_t tap_cost(int64_t block, int64_t vectors) {
  * second-level cache (prefetching likes long runs): up to 7 %, so they should win clearly. */
 enum { ROW_COST = 1 };
 
+/* With a kernel of one voxel there is little to do until another channel is read, and from memory
+ * short runs come slowly: 128->32 takes 1.3 times as long with two vectors of 16 floats as with
+ * four. Narrower vectors multiply so much slower that nothing waits. */
+enum { SHORT_RUN_COST = VEC_WIDTH < 16 ? 0 : 30 };
+
 /* Time of a tap over a band of `down` rows of `vectors` vectors each, cut into `count` tiles of
  * nearly equal size; INT64_MAX where such tiles do not fit the registers. */
-static int64_t band_cost(int64_t block, int64_t down, int64_t vectors, int64_t count) {
-    const int64_t small = vectors / count, large_count = vectors % count;
+static int64_t band_cost(const vox_kernel_shape *s, int64_t down, int64_t vectors, int64_t count) {
+    const int64_t block = s->block, small = vectors / count, large_count = vectors % count;
     const int64_t most = (small + (large_count > 0)) * down;
-    if (most > MAX_VECTORS || most * block > VEC_ACCUMULATORS)
+    if (most > MAX_VECTORS || most * block > VEC_ACCUMULATORS ||
+        most * block + most + 1 > VEC_REGISTERS)
         return INT64_MAX;
-    return (count - large_count) * tap_cost(block, small * down) +
+    const bool short_runs = s->kernel_size[0] * s->kernel_size[1] * s->kernel_size[2] == 1 &&
+                            2 * most <= vox_min(vectors, MAX_VECTORS);
+    return (short_runs ? count * SHORT_RUN_COST : 0) +
+           (count - large_count) * tap_cost(block, small * down) +
            large_count * tap_cost(block, (small + 1) * down) + count * (down - 1) * ROW_COST;
 }
 
 /* Into how many tiles a band is cut best; 0: it cannot be. */
-static int64_t tile_count(int64_t block, int64_t down, int64_t vectors, int64_t *cost) {
+static int64_t tile_count(const vox_kernel_shape *s, int64_t down, int64_t vectors, int64_t *cost) {
     int64_t best = 0;
     const int64_t fewest = vox_ceil_div(vectors * down, MAX_VECTORS);
     *cost = INT64_MAX;
     for (int64_t n = fewest; n <= vox_min(vectors, 4 * fewest); n++) {
-        const int64_t c = band_cost(block, down, vectors, n);
+        const int64_t c = band_cost(s, down, vectors, n);
         if (c < *cost) {
             *cost = c;
             best = n;
@@ -623,15 +633,16 @@ static int64_t tile_count(int64_t block, int64_t down, int64_t vectors, int64_t 
 }
 
 /* The height of the bands that cover `rows` rows best. */
-static int64_t band_height(int64_t block, int64_t rows, int64_t vectors, int64_t *cost) {
+static int64_t band_height(const vox_kernel_shape *s, int64_t rows, int64_t vectors,
+                           int64_t *cost) {
     int64_t best = 1;
     *cost = INT64_MAX;
     for (int64_t down = 1; down <= vox_min(rows, MAX_VECTORS); down++) {
         int64_t band, rest = 0;
-        if (!tile_count(block, down, vectors, &band))
+        if (!tile_count(s, down, vectors, &band))
             continue;
         if (rows % down)
-            tile_count(block, rows % down, vectors, &rest);
+            tile_count(s, rows % down, vectors, &rest);
         if (rows / down * band + rest < *cost) {
             *cost = rows / down * band + rest;
             best = down;
@@ -689,7 +700,7 @@ static int64_t shape_cost(const vox_kernel_shape *s, bool *deep) {
     const int64_t in_lanes = s->bare && !deep_reads_bare(s) ? INT64_MAX : deep_cost(s);
     int64_t cost = INT64_MAX;
     if (s->block <= LARGEST_BLOCK)
-        band_height(s->block, s->rows, vectors_in(s->columns), &cost);
+        band_height(s, s->rows, vectors_in(s->columns), &cost);
     *deep = in_lanes < cost;
     return vox_min(vox_min(in_lanes, cost), never);
 }
@@ -760,11 +771,11 @@ static vox_kernel_plan plan(const vox_kernel_shape *shape) {
         return p;
     }
     p.path = PATH_TILES;
-    p.height = band_height(shape->block, shape->rows, vectors, &cost);
-    p.across = tile_count(shape->block, p.height, vectors, &cost);
+    p.height = band_height(shape, shape->rows, vectors, &cost);
+    p.across = tile_count(shape, p.height, vectors, &cost);
     if (shape->rows % p.height)
-        p.across_lower = tile_count(shape->block, shape->rows % p.height, vectors, &cost);
-    p.across_one = tile_count(shape->block, 1, vectors, &cost);
+        p.across_lower = tile_count(shape, shape->rows % p.height, vectors, &cost);
+    p.across_one = tile_count(shape, 1, vectors, &cost);
     return p;
 }
 

@@ -5,7 +5,7 @@
 #include <immintrin.h>
 
 /* 12 accumulators, 3 inputs, 1 weight: all 16 registers. */
-enum { VEC_WIDTH = 8, VEC_ACCUMULATORS = 12 };
+enum { VEC_WIDTH = 8, VEC_ACCUMULATORS = 12, VEC_REGISTERS = 16 };
 
 typedef __m256 vec;
 

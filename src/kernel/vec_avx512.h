@@ -5,7 +5,7 @@
 #include <immintrin.h>
 
 /* 24 accumulators, up to 4 inputs, and a weight that is a memory operand of the multiply-add. */
-enum { VEC_WIDTH = 16, VEC_ACCUMULATORS = 24 };
+enum { VEC_WIDTH = 16, VEC_ACCUMULATORS = 24, VEC_REGISTERS = 32 };
 
 typedef __m512 vec;
 

@@ -4,7 +4,7 @@
 
 #include <arm_neon.h>
 
-enum { VEC_WIDTH = 4, VEC_ACCUMULATORS = 24 };
+enum { VEC_WIDTH = 4, VEC_ACCUMULATORS = 24, VEC_REGISTERS = 32 };
 
 typedef float32x4_t vec;
 

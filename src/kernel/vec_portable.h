@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { VEC_WIDTH = 4, VEC_ACCUMULATORS = 8 };
+enum { VEC_WIDTH = 4, VEC_ACCUMULATORS = 8, VEC_REGISTERS = 32 };
 
 typedef float vec __attribute__((vector_size(16)));
 

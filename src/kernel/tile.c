@@ -291,7 +291,7 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
 enum {
     HOLDS_WEIGHTS = VEC_ACCUMULATORS >= 16,
     HELD_ROWS = 8,
-    HELD_VECTORS = HOLDS_WEIGHTS ? MAX_VECTORS : 3,
+    HELD_VECTORS = HOLDS_WEIGHTS ? MAX_VECTORS : VEC_ACCUMULATORS / 4,
     HELD_ACCUMULATORS = HOLDS_WEIGHTS ? 21 : VEC_ACCUMULATORS,
 };
 

@@ -174,17 +174,16 @@ class Command:
         move[:3, 3] = self.origin[::-1]
         scan, slack = self.scan, 2e-4
         given = nib.load(scan.paths[0])
+        allowed = {"sform": np.full((4, 4), slack), "qform": np.full((4, 4), slack)}
+        if 1 - sum(float(given.header["quatern_" + k]) ** 2 for k in "bcd") < 1e-7:
+            way = np.abs(given.header["pixdim"][1:4] * self.origin[::-1]).sum()
+            allowed["qform"][:3, 3] += 2 * 1e-7 ** 0.5 * way
         for name, code in (("qform", scan.codes[0]), ("sform", scan.codes[1])):
             got, got_code = getattr(image, "get_" + name)(coded=True)
             want = getattr(given, "get_" + name)() @ move
             if int(got_code) != code:
                 return "%s_code %d, should be %d" % (name, got_code, code)
-            allowed = np.full((4, 4), slack)
-            header = given.header
-            square = 1 - sum(float(header["quatern_" + k]) ** 2 for k in "bcd")
-            if name == "qform" and square < 1e-7:
-                allowed[:3, 3] += 2 * 1e-7 ** 0.5 * np.abs(header["pixdim"][1:4] * self.origin[::-1]).sum()
-            if code and not np.allclose(got, want, rtol=1e-5, atol=allowed):
+            if code and not np.allclose(got, want, rtol=1e-5, atol=allowed[name]):
                 return "%s %s, should be %s" % (name, got.tolist(), want.tolist())
         zooms = np.abs(image.header["pixdim"][1:4])
         spacing = np.sqrt((scan.affine[:3, :3] ** 2).sum(0)) * self.stride[::-1]

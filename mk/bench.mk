@@ -17,8 +17,10 @@ bench-e2e: $(BUILD)/voxconv
 bench-networks: $(BUILD)/voxconv
 	$(ORACLE_PYTHON) tests/bench/bench_networks.py $(BUILD)
 
-# torch from Debian; ONNX Runtime from npm (its install script would fetch a GPU library: not wanted).
+# torch from Debian; ONNX Runtime from npm (its install script would fetch a GPU library: not wanted). Debian's npm does
+# not go with a Node.js from elsewhere, which brings its own.
 bench-deps:
-	bash mk/deps.sh python3-torch python3-nibabel python3-scipy nodejs npm mrtrix3 mricron-data hyperfine
+	sh mk/deps.sh python3-torch python3-nibabel python3-scipy mrtrix3 mricron-data hyperfine \
+	    $(if $(shell command -v npm),,nodejs npm)
 	mkdir -p build-bench
 	cd build-bench && npm install --ignore-scripts --no-save onnxruntime-node

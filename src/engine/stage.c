@@ -149,7 +149,7 @@ static void apply_op(const vox_stage *s, const vox_op *op, int64_t d, int64_t r)
     }
     for (int64_t c = 0; c < op->channels; c++)
         s->to[0]->kernel->copy_row(row + c * ring->channel_stride,
-                                   side.row + c * side.channel_stride, ring->columns);
+                                   side.row + c * side.channel_stride, ring->columns, NULL);
 }
 
 /* Pads rows [row, row_end) of some channels in plane d of a feed. `from`: vox_feed_pad_rows. */
@@ -170,7 +170,7 @@ static void arrive_rows(const arrival *a, int64_t d, int64_t row, int64_t row_en
     for (int64_t c = 0; a->x && !a->straight && c < s->channels; c++)
         for (int64_t r = row; r < row_end; r++)
             first->kernel->copy_row(vox_plane_row(&first->ring, s->at + c, d, r),
-                                    origin_row(a->x, c, d, r), s->out[3]);
+                                    origin_row(a->x, c, d, r), s->out[3], NULL);
     for (int64_t r = row; r < row_end; r++)
         for (int i = 0; i < s->op_count; i++)
             apply_op(s, &s->op[i], d, r);
@@ -271,6 +271,20 @@ static void point_planes(vox_stage *s, int64_t first, int64_t count) {
         }
 }
 
+/* An array of this size does not stay in the caches until it is read again: a core's share of the
+ * last one is a few MB, though machines name it as a whole. */
+enum { BYPASS_BYTES = 16 << 20 };
+
+/* Whether the window's result goes straight to memory: it lies in somebody's array, and nothing is
+ * done to it next. */
+static bool bypasses(const vox_stage *s) {
+    const vox_feed *to = s->to[0];
+    int64_t size = BYPASS_BYTES / (int64_t)sizeof(float);
+    for (int i = 0; i < 4; i++)
+        size /= s->out[i];
+    return size == 0 && to->pool->external && !to->window && s->op_count == 0 && s->to_count == 1;
+}
+
 /* The window's part of the result: its channels in the first reader's ring. */
 static void run_window(vox_stage *s, int64_t count, vox_followup *then) {
     const vox_feed *f = &s->main;
@@ -296,6 +310,7 @@ static void run_window(vox_stage *s, int64_t count, vox_followup *then) {
         .threads = s->threads,
         .by_channel = f->by_channel,
         .bare = f->pool->external,
+        .bypass = bypasses(s),
         .then = then,
     };
     s->window->class->window(s->window, f->prepared, &w);

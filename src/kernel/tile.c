@@ -63,7 +63,16 @@ typedef struct place {
     bool skip_first, skip_last; /* deep tiles: the first tap of the first column and the last tap of
                                    the last one meet padding */
     const edges *edges;         /* at the ends of a bare row */
+    bool bypass;                /* outputs go past the caches, and can: they are on their borders */
 } place;
+
+/* A whole vector of outputs. */
+INLINE void put(float *out, vec v, bool bypass) {
+    if (bypass)
+        vec_store_bypass(out, v);
+    else
+        vec_store(out, v);
+}
 
 /* Keeps the compiler from making an address of each column that a tile loads from, for which there
  * are not registers enough. */
@@ -190,6 +199,7 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
     const int64_t channel_stride = job->out_channel_stride, row_stride = job->out_row_stride;
     float *channel = at->out; /* not read again behind each store, which might have changed them */
     const int last = at->last;
+    const bool bypass = at->bypass;
     UNROLL for (int m = 0; m < block; m++, channel += channel_stride) {
         UNROLL for (int n = 0; n < across * down; n++) {
             float *out = channel + n / across * row_stride + n % across * VEC_WIDTH;
@@ -197,7 +207,7 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
             if (n % across == across - 1 && last < VEC_WIDTH)
                 vec_store_part(out, sum, last);
             else
-                vec_store(out, sum);
+                put(out, sum, bypass);
         }
     }
 }
@@ -245,10 +255,15 @@ INLINE void store_rows(const vox_kernel_job *job, const place *at, const int row
     const int64_t row_stride = job->out_row_stride;
     float *out = at->out;
     const int last = at->last; /* as in tile() */
+    const bool bypass = at->bypass;
     UNROLL for (int r = 0; r < rows; r++, out += row_stride) {
-        UNROLL for (int n = 0; n < vectors - 1; n++)
-            vec_store(out + n * VEC_WIDTH, result(job, acc[r][n]));
-        vec_store_part(out + (vectors - 1) * VEC_WIDTH, result(job, acc[r][vectors - 1]), last);
+        UNROLL for (int n = 0; n < vectors; n++) {
+            const vec sum = result(job, acc[r][n]);
+            if (n == vectors - 1 && last < VEC_WIDTH)
+                vec_store_part(out + n * VEC_WIDTH, sum, last);
+            else
+                put(out + n * VEC_WIDTH, sum, bypass);
+        }
     }
 }
 
@@ -892,7 +907,10 @@ static void run(const vox_kernel_job *job) {
     const vox_kernel_shape *s = &plan->shape;
     const int64_t unit = plan->path == PATH_DEEP ? 1 : VEC_WIDTH;
     const int64_t row_units = vox_ceil_div(s->columns, unit);
-    place at = {.kh_end = -1};
+    place at = {.kh_end = -1,
+                .bypass = job->bypass && vec_can_bypass(job->out) &&
+                          vec_can_bypass(job->out + job->out_channel_stride) &&
+                          vec_can_bypass(job->out + job->out_row_stride)};
     edges ends[3]; /* of the first, the last and any other of `known` tiles */
     int64_t known = 0;
     for (int64_t r = 0, rows; r < s->rows; r += rows) {
@@ -928,14 +946,19 @@ static void run(const vox_kernel_job *job) {
             at.skip_first = false;
         }
     }
+    if (at.bypass)
+        vec_bypass_end();
 }
 
-static void copy_row(float *to, const float *from, int64_t columns) {
+static void copy_row(float *to, const float *from, int64_t columns, const float *ahead) {
     const float nan = vox_machine_nan();
     const vec one_nan = vec_broadcast(nan);
     int64_t i = 0;
-    for (; i + VEC_WIDTH <= columns; i += VEC_WIDTH)
+    for (; i + VEC_WIDTH <= columns; i += VEC_WIDTH) {
         vec_store(to + i, vec_unless_nan(vec_load(from + i), one_nan));
+        if (ahead)
+            __builtin_prefetch(ahead + i, 0, 2);
+    }
     for (; i < columns; i++)
         to[i] = from[i] == from[i] ? from[i] : nan;
 }

@@ -3,6 +3,8 @@
 #define VOX_VEC_H
 
 #include <immintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 /* 24 accumulators, up to 4 inputs, and a weight that is a memory operand of the multiply-add. */
 enum { VEC_WIDTH = 16, VEC_ACCUMULATORS = 24, VEC_REGISTERS = 32 };
@@ -34,6 +36,20 @@ static inline vec vec_load_masked(const float *p, const vec_mask *m) {
 
 static inline void vec_store(float *p, vec v) {
     _mm512_storeu_ps(p, v);
+}
+
+/* Past the caches, where p is on a border of 64 bytes: a store otherwise brings the line from
+ * memory first, only to overwrite all of it. vec_bypass_end() before another thread may look. */
+static inline bool vec_can_bypass(const float *p) {
+    return (uintptr_t)p % sizeof(vec) == 0;
+}
+
+static inline void vec_store_bypass(float *p, vec v) {
+    _mm512_stream_ps(p, v);
+}
+
+static inline void vec_bypass_end(void) {
+    _mm_sfence();
 }
 
 static inline void vec_store_part(float *p, vec v, int n) {

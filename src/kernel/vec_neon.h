@@ -44,4 +44,6 @@ static inline vec vec_fmadd(vec a, vec b, vec c) {
     return vfmaq_f32(c, a, b);
 }
 
+#include "kernel/vec_cached.h"
+
 #endif

@@ -92,4 +92,6 @@ static inline vec vec_fmadd(vec a, vec b, vec c) {
 #endif
 }
 
+#include "kernel/vec_cached.h"
+
 #endif

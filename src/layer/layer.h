@@ -75,6 +75,8 @@ typedef struct vox_window {
                         rows */
     bool bare;       /* the planes are as they were given, without padding (reads_bare); offsets of
                         rows and columns are those from index 0 of the input, and may be negative */
+    bool bypass;     /* the output is not read soon, and is larger than the caches: it need not pass
+                        through them */
     vox_followup *then; /* or NULL */
 } vox_window;
 

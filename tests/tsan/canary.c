@@ -38,13 +38,13 @@ static void *add_locked(void *argument) {
 
 static void *read_a(void *argument) {
     (void)argument;
-    kernel->copy_row(row_b, row_a, COLUMNS);
+    kernel->copy_row(row_b, row_a, COLUMNS, NULL);
     return NULL;
 }
 
 static void *write_a(void *argument) {
     (void)argument;
-    kernel->copy_row(row_a, row_c, COLUMNS);
+    kernel->copy_row(row_a, row_c, COLUMNS, NULL);
     return NULL;
 }
 

@@ -22,7 +22,7 @@ static void expect_equal(const float *y, const float *expected, int64_t count, c
 static void expect_fused(const char *isa, const conv_case *c, int threads, const char *what) {
     vox_error err = {0};
     vox_network *network = conv_case_network(c);
-    float *y = malloc((size_t)c->out_count * sizeof *y),
+    float *y = aligned_alloc(64, ((size_t)c->out_count * sizeof *y + 63) / 64 * 64),
           *expected = malloc((size_t)c->out_count * sizeof *y);
     cr_assert_eq(vox_network_run(network, c->x, c->in, y, threads, &err), VOX_OK, "%s",
                  err.message);
@@ -98,7 +98,38 @@ ParameterizedTest(isa_name *isa, kernel, phases_of_dilated_layers_equal_fused_re
     }
 }
 
-/* Each row of such a layer is handed to what follows. */
+/* Kernels of one voxel over arrays that are larger than a core's caches go from piece to piece of
+ * the voxels; results of 16 MB and more go past the caches, in every kind of tile. */
+ParameterizedTestParameters(kernel, large_arrays_equal_fused_reference) {
+    return isa_params();
+}
+
+ParameterizedTest(isa_name *isa, kernel, large_arrays_equal_fused_reference, .timeout = 120) {
+    static const struct {
+        const char *what;
+        int64_t in_channels, out_channels, kernel[3], in[3];
+    } rows[] = {
+        {"voxels", 9, 20, {1, 1, 1}, {5, 64, 672}}, /* 17.2 MB */
+        {"voxels, an odd number", 9, 5, {1, 1, 1}, {3, 61, 701}},
+        {"voxels, many channels", 700, 3, {1, 1, 1}, {1, 11, 40}},
+        {"voxels, fewer than a piece for each thread", 40, 7, {1, 1, 1}, {2, 41, 43}},
+        {"tiles", 1, 6, {1, 3, 3}, {6, 208, 672}},       /* 20.1 MB */
+        {"one channel", 1, 1, {1, 3, 3}, {7, 800, 800}}, /* 17.9 MB */
+        {"one channel, five rows", 1, 1, {1, 5, 5}, {7, 800, 800}},
+    };
+    vox_error err = {0};
+    cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
+    for (int i = 0; i < (int)(sizeof rows / sizeof *rows); i++) {
+        const int64_t near[3] = {1, 1, 1};
+        const vox_conv3d conv =
+            dilated(rows[i].in_channels, rows[i].out_channels, rows[i].kernel, near);
+        conv_case c = conv_case_of(&conv, rows[i].in, (uint64_t)i);
+        expect_fused(isa->text, &c, 3, rows[i].what);
+        conv_case_free(&c);
+    }
+}
+
+/* Each row of a layer in phases is handed to what follows. */
 Test(kernel, phases_are_followed_by_other_layers) {
     const int64_t size[3] = {5, 45, 720}, flat[3] = {1, 3, 3}, near[3] = {1, 1, 1};
     const vox_conv3d first = dilated(6, 3, (const int64_t[]){3, 3, 1}, (const int64_t[]){2, 7, 1});

@@ -19,6 +19,7 @@ enum { CASES = 200 };
 enum { CASES = 1200 };
 #endif
 enum { PLANES = 3, MAX_ROWS = 14, MAX_SPAN = 7 };
+static const float UNTOUCHED = 12345.5f;
 
 /* ---- Memory between guard pages ---- */
 
@@ -182,7 +183,13 @@ static void run_and_compare(const vox_kernel *kernel, uint64_t seed, bool at_end
     }
     guarded w = guarded_values(&d, p.out_channels * taps(&p), VOX_KERNEL_MAX_VECTOR - 1, at_end);
     guarded bias = guarded_values(&d, p.out_channels, 0, at_end);
-    guarded out = guarded_new(p.out_channels * p.rows * p.columns, at_end);
+    /* Every third one may go past the caches, on their borders; a row then ends with floats that
+     * are nobody's. */
+    const bool bypass = seed % 3 == 0;
+    const int64_t out_row = bypass ? vox_round_up(p.columns, VOX_KERNEL_MAX_VECTOR) : p.columns;
+    guarded out = guarded_new(p.out_channels * p.rows * out_row, at_end);
+    for (int64_t i = 0; i < p.out_channels * p.rows * out_row; i++)
+        out.data[i] = UNTOUCHED;
     vox_row_tap row_taps[PLANES * MAX_SPAN];
     int64_t row_offset[MAX_SPAN], column_offset[MAX_SPAN];
     for (int64_t k = 0; k < MAX_SPAN; k++) {
@@ -206,9 +213,10 @@ static void run_and_compare(const vox_kernel *kernel, uint64_t seed, bool at_end
             .row_count = p.bare ? p.plane_rows : 0,
             .weight = w.data + first * taps(&p),
             .bias = bias.data + first,
-            .out = out.data + first * p.rows * p.columns,
-            .out_channel_stride = p.rows * p.columns,
-            .out_row_stride = p.columns,
+            .out = out.data + first * p.rows * out_row,
+            .out_channel_stride = p.rows * out_row,
+            .out_row_stride = out_row,
+            .bypass = bypass,
             .row_taps = row_taps,
         };
         kernel->run(&job);
@@ -216,8 +224,12 @@ static void run_and_compare(const vox_kernel *kernel, uint64_t seed, bool at_end
     const float nan = vox_machine_nan();
     for (int64_t o = 0; o < p.out_channels; o++)
         for (int64_t r = 0; r < p.rows; r++)
-            for (int64_t k = 0; k < p.columns; k++) {
-                const float y = out.data[(o * p.rows + r) * p.columns + k];
+            for (int64_t k = 0; k < out_row; k++) {
+                const float y = out.data[(o * p.rows + r) * out_row + k];
+                if (k >= p.columns) {
+                    cr_assert_eq(y, UNTOUCHED);
+                    continue;
+                }
                 const float e = expected(&p, plane, w.data, bias.data[o], o, r, k);
                 cr_assert(isnan(e) ? memcmp(&y, &nan, sizeof y) == 0 : y == e,
                           "%s, seed %d, channel %d, row %d, column %d: %a instead of %a",
@@ -257,13 +269,13 @@ ParameterizedTest(isa_name *isa, kernel, rows_stay_within_their_buffers) {
             dice d = dice_new((uint64_t)n);
             guarded from = guarded_values(&d, n, 0, at_end), to = guarded_new(n, at_end);
             from.data[n / 2] = -NAN;
-            kernel->copy_row(to.data, from.data, n);
+            kernel->copy_row(to.data, from.data, n, from.data + n); /* asks for what is guarded */
             for (int64_t i = 0; i < n; i++)
                 cr_assert(i == n / 2 ? isnan(to.data[i]) : to.data[i] == from.data[i]);
             const float machine_nan = vox_machine_nan();
             cr_assert_eq(memcmp(&to.data[n / 2], &machine_nan, sizeof machine_nan), 0);
             from.data[n / 2] = 2;
-            kernel->copy_row(to.data, from.data, n);
+            kernel->copy_row(to.data, from.data, n, NULL);
             kernel->scale_row(to.data, to.data, n, 1.5f, -0.25f);
             for (int64_t i = 0; i < n; i++)
                 cr_assert_eq(to.data[i], fmaf(from.data[i], 1.5f, -0.25f));

@@ -1,0 +1,66 @@
+/* conv_tray.c - see conv.h: how trays are laid out, and how they are filled. */
+#include "layer/conv.h"
+
+/* A tray and what passes over it stay in a second-level cache of 1 MB. That of conv_voxels.c is
+ * small: it is filled again after so many multiply-adds as it has channels, and what is asked for
+ * ahead should fit beside it. */
+enum {
+    TRAY_FLOATS = 128 << 10,
+    VOXEL_TRAY_FLOATS = 48 << 10,
+    FEWEST_ROWS = 4,
+    VOXELS = 64, /* a tile of four vectors of AVX-512 */
+    LINE = VOX_ALIGN / (int)sizeof(float)
+};
+
+/* Such strides lead through all sets of a cache. */
+static int64_t odd_lines(int64_t floats) {
+    return (vox_ceil_div(floats, LINE) | 1) * LINE;
+}
+
+/* Floats of n extents; more than there can be where that is no number. */
+static int64_t floats(const int64_t *extent, int n) {
+    int64_t count;
+    return vox_product(extent, n, &count) ? count : INT64_MAX;
+}
+
+static conv_tray_shape voxel_tray(const vox_conv3d *c, const vox_axis axis[3]) {
+    conv_tray_shape t = {0};
+    const int64_t most = VOXEL_TRAY_FLOATS / c->in_channels;
+    const int64_t length = vox_max(most / VOXELS, 1) * VOXELS;
+    const int64_t input[] = {c->in_channels, axis[0].in, axis[1].in, axis[2].in};
+    if (length * c->in_channels > TRAY_FLOATS || floats(input, 4) <= TRAY_FLOATS)
+        return t;
+    t.length = length;
+    t.channel_stride = odd_lines(length);
+    t.floats = c->in_channels * t.channel_stride;
+    return t;
+}
+
+static conv_tray_shape row_tray(const vox_conv3d *c, const vox_axis axis[3]) {
+    conv_tray_shape t = {0};
+    const vox_axis *h = &axis[1], *w = &axis[2];
+    const int64_t width = w->out - 1 + vox_axis_span(w);
+    const int64_t planes[] = {c->in_channels, axis[0].kernel, h->in, width};
+    const int64_t fewest[] = {c->in_channels, axis[0].kernel, h->kernel - 1 + FEWEST_ROWS, width};
+    if (floats(planes, 4) <= CONV_NEAR_FLOATS || floats(fewest, 4) > 2 * TRAY_FLOATS)
+        return t;
+    t.row_stride = odd_lines(width);
+    const int64_t row_floats = c->in_channels * axis[0].kernel * t.row_stride;
+    t.length = vox_min(vox_max(TRAY_FLOATS / row_floats - (h->kernel - 1), FEWEST_ROWS),
+                       vox_ceil_div(h->out, vox_conv_phases(h)));
+    t.channel_stride = odd_lines((t.length + h->kernel - 1) * t.row_stride);
+    t.plane_stride = odd_lines(c->in_channels * t.channel_stride + LINE);
+    t.floats = axis[0].kernel * t.plane_stride;
+    return t;
+}
+
+conv_tray_shape vox_conv_tray_shape(const vox_conv3d *c, const vox_axis axis[3]) {
+    const conv_tray_shape none = {0};
+    if (c->groups > 1 || axis[1].stride > 1 || axis[2].stride > 1)
+        return none;
+    if (vox_conv_taps(c) == c->in_channels)
+        return axis[0].stride > 1 ? none : voxel_tray(c, axis);
+    if (vox_conv_phases(&axis[1]) > 1 && axis[0].kernel <= CONV_TRAY_PLANES)
+        return row_tray(c, axis);
+    return none;
+}

@@ -179,11 +179,11 @@ void vox_feed_pad_rows(const vox_feed *f, int64_t c, int64_t d, int64_t r, int64
     for (; r < end; r++, interior += f->ring.row_stride, padded += f->ring.row_stride) {
         if (!split) {
             if (from)
-                f->kernel->copy_row(interior, from, columns, NULL);
+                f->kernel->copy_row(interior, from, columns);
             if (!border_stays)
                 pad_ends(f, padded);
         } else {
-            f->kernel->copy_row(scratch + front, from ? from : interior, columns, NULL);
+            f->kernel->copy_row(scratch + front, from ? from : interior, columns);
             pad_ends(f, scratch);
             split_row(f, scratch, padded);
         }

@@ -149,7 +149,7 @@ static void apply_op(const vox_stage *s, const vox_op *op, int64_t d, int64_t r)
     }
     for (int64_t c = 0; c < op->channels; c++)
         s->to[0]->kernel->copy_row(row + c * ring->channel_stride,
-                                   side.row + c * side.channel_stride, ring->columns, NULL);
+                                   side.row + c * side.channel_stride, ring->columns);
 }
 
 /* Pads rows [row, row_end) of some channels in plane d of a feed. `from`: vox_feed_pad_rows. */
@@ -170,7 +170,7 @@ static void arrive_rows(const arrival *a, int64_t d, int64_t row, int64_t row_en
     for (int64_t c = 0; a->x && !a->straight && c < s->channels; c++)
         for (int64_t r = row; r < row_end; r++)
             first->kernel->copy_row(vox_plane_row(&first->ring, s->at + c, d, r),
-                                    origin_row(a->x, c, d, r), s->out[3], NULL);
+                                    origin_row(a->x, c, d, r), s->out[3]);
     for (int64_t r = row; r < row_end; r++)
         for (int i = 0; i < s->op_count; i++)
             apply_op(s, &s->op[i], d, r);

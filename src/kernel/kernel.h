@@ -54,6 +54,15 @@ typedef struct vox_kernel_plan {
     float nan;            /* vox_machine_nan() */
 } vox_kernel_plan;
 
+/* Input of jobs to come: with each tile some lines more of it are asked for, so that they come from
+ * memory while others are computed with. */
+typedef struct vox_kernel_ahead {
+    const float *x; /* channel 0 */
+    int64_t channels, columns, channel_stride;
+    int64_t lines;           /* of 64 bytes, for each tile */
+    int64_t channel, column; /* the first that has not been asked for */
+} vox_kernel_ahead;
+
 typedef struct vox_kernel_job {
     const vox_kernel_plan *plan;
     /* [kD] the padded plane under each kd, row 0 and column 0 of the padded channel 0; NULL: a
@@ -75,8 +84,9 @@ typedef struct vox_kernel_job {
     const float *bias;   /* [block] */
     float *out; /* the block's first channel, first row; exactly `columns` of a row are written */
     int64_t out_channel_stride, out_row_stride;
-    bool bypass;           /* the output may go to memory past the caches */
-    vox_row_tap *row_taps; /* [kD*kH], for the kernel to write on */
+    bool bypass;             /* the output may go to memory past the caches */
+    vox_kernel_ahead *ahead; /* or NULL; moves on */
+    vox_row_tap *row_taps;   /* [kD*kH], for the kernel to write on */
 } vox_kernel_job;
 
 typedef struct vox_kernel {
@@ -89,9 +99,8 @@ typedef struct vox_kernel {
     bool (*reads_bare)(const vox_kernel_shape *shape);
     vox_kernel_plan (*plan)(const vox_kernel_shape *shape);
     void (*run)(const vox_kernel_job *job);
-    /* to[i] = from[i], every NaN vox_machine_nan(), for `columns` values. Meanwhile as many at
-     * `ahead`, which may be NULL, are brought nearer: the next ones to be copied. */
-    void (*copy_row)(float *to, const float *from, int64_t columns, const float *ahead);
+    /* to[i] = from[i], every NaN vox_machine_nan(), for `columns` values. */
+    void (*copy_row)(float *to, const float *from, int64_t columns);
     /* to[i] = from[i]*scale + shift, rounded once, for `columns` values; `to` may be `from`. */
     void (*scale_row)(float *to, const float *from, int64_t columns, float scale, float shift);
     const vox_elementwise *elementwise;

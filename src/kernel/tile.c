@@ -901,16 +901,34 @@ static void find_edges(const vox_kernel_shape *s, int64_t column, int64_t width,
     e->none = middle && ends;
 }
 
+/* The next lines of what jobs to come will read, into the second-level cache. */
+static void ask_ahead(vox_kernel_ahead *a) {
+    enum { LINE = 16, SECOND_LEVEL = 2 }; /* floats; __builtin_prefetch's locality */
+    const float *x = a->x + a->channel * a->channel_stride;
+    for (int64_t n = a->lines; n > 0 && a->channel < a->channels; n--) {
+        __builtin_prefetch(x + a->column, 0, SECOND_LEVEL);
+        a->column += LINE;
+        if (a->column >= a->columns) {
+            a->column = 0;
+            a->channel++;
+            x += a->channel_stride;
+        }
+    }
+}
+
+/* Whether vectors of output are whole lines. */
+static bool can_bypass(const vox_kernel_job *job) {
+    return VEC_BYPASSES && job->bypass && (uintptr_t)job->out % sizeof(vec) == 0 &&
+           job->out_channel_stride % VEC_WIDTH == 0 && job->out_row_stride % VEC_WIDTH == 0;
+}
+
 /* Band by band, each cut across into tiles of nearly equal size. */
 static void run(const vox_kernel_job *job) {
     const vox_kernel_plan *plan = job->plan;
     const vox_kernel_shape *s = &plan->shape;
     const int64_t unit = plan->path == PATH_DEEP ? 1 : VEC_WIDTH;
     const int64_t row_units = vox_ceil_div(s->columns, unit);
-    place at = {.kh_end = -1,
-                .bypass = job->bypass && vec_can_bypass(job->out) &&
-                          vec_can_bypass(job->out + job->out_channel_stride) &&
-                          vec_can_bypass(job->out + job->out_row_stride)};
+    place at = {.kh_end = -1, .bypass = can_bypass(job)};
     edges ends[3]; /* of the first, the last and any other of `known` tiles */
     int64_t known = 0;
     for (int64_t r = 0, rows; r < s->rows; r += rows) {
@@ -941,6 +959,8 @@ static void run(const vox_kernel_job *job) {
             at.edges = &ends[t == 0 ? 0 : t == count - 1 ? 1 : 2];
             choose(plan, rows, w,
                    s->bare && plan->path != PATH_DEEP && (cut || !at.edges->none))(job, &at);
+            if (job->ahead)
+                ask_ahead(job->ahead);
             at.in += w * unit;
             at.out += w * unit;
             at.skip_first = false;
@@ -950,15 +970,12 @@ static void run(const vox_kernel_job *job) {
         vec_bypass_end();
 }
 
-static void copy_row(float *to, const float *from, int64_t columns, const float *ahead) {
+static void copy_row(float *to, const float *from, int64_t columns) {
     const float nan = vox_machine_nan();
     const vec one_nan = vec_broadcast(nan);
     int64_t i = 0;
-    for (; i + VEC_WIDTH <= columns; i += VEC_WIDTH) {
+    for (; i + VEC_WIDTH <= columns; i += VEC_WIDTH)
         vec_store(to + i, vec_unless_nan(vec_load(from + i), one_nan));
-        if (ahead)
-            __builtin_prefetch(ahead + i, 0, 2);
-    }
     for (; i < columns; i++)
         to[i] = from[i] == from[i] ? from[i] : nan;
 }

@@ -3,8 +3,6 @@
 #define VOX_VEC_H
 
 #include <immintrin.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 /* 24 accumulators, up to 4 inputs, and a weight that is a memory operand of the multiply-add. */
 enum { VEC_WIDTH = 16, VEC_ACCUMULATORS = 24, VEC_REGISTERS = 32 };
@@ -38,11 +36,9 @@ static inline void vec_store(float *p, vec v) {
     _mm512_storeu_ps(p, v);
 }
 
-/* Past the caches, where p is on a border of 64 bytes: a store otherwise brings the line from
- * memory first, only to overwrite all of it. vec_bypass_end() before another thread may look. */
-static inline bool vec_can_bypass(const float *p) {
-    return (uintptr_t)p % sizeof(vec) == 0;
-}
+/* Past the caches, on a border of 64 bytes: a store otherwise brings the line from memory first,
+ * only to overwrite all of it. vec_bypass_end() before another thread may look. */
+enum { VEC_BYPASSES = 1 };
 
 static inline void vec_store_bypass(float *p, vec v) {
     _mm512_stream_ps(p, v);

@@ -38,7 +38,7 @@ void vox_conv_window(const vox_layer *l, void *prepared, const vox_window *w);
  * All blocks of output channels pass over the same piece of input. Where the rows of that piece lie
  * far apart in memory, each on a page of its own and many on the same sets of the caches, every
  * pass has to bring them again. There a thread copies them into a tray, side by side, and all
- * passes read that; while it copies, it asks for what its next unit will copy. */
+ * passes read that. */
 
 enum {
     CONV_TRAY_PLANES = 7,

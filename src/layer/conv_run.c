@@ -130,6 +130,31 @@ static int64_t nth_plane(const vox_window *w, int64_t n) {
     return w->count % count + (n - one_more) / planes + (n - one_more) % planes * count;
 }
 
+/* ---- Units ---- */
+
+/* Units are numbered with the planes innermost: successive planes of one phase share most of their
+ * input and all of their weights. Outermost is what a thread finds in its own cache: its share of
+ * the rows, or of the channels. */
+typedef struct unit {
+    int64_t plane; /* of the window */
+    int64_t next;  /* that of the next unit with the same rows; -1: there is none */
+    piece at;
+    int64_t part;
+} unit;
+
+static unit unit_of(const work *k, int64_t number) {
+    const int64_t run = number / k->window->count, n = number % k->window->count;
+    const bool by_channel = k->window->by_channel;
+    return (unit){
+        .plane = nth_plane(k->window, n),
+        .next = n + 1 < k->window->count ? nth_plane(k->window, n + 1) : -1,
+        .at = piece_of(k, by_channel ? run % k->cut.pieces : run / k->cut.parts),
+        .part = by_channel ? run / k->cut.pieces : run % k->cut.parts,
+    };
+}
+
+/* ---- Jobs ---- */
+
 vox_kernel_job vox_conv_job(const conv_layer *layer, const conv_packed *p, int64_t block,
                             const vox_kernel_plan plan[2], int thread, int64_t *channel) {
     const vox_conv3d *c = &layer->conv;
@@ -146,8 +171,9 @@ vox_kernel_job vox_conv_job(const conv_layer *layer, const conv_packed *p, int64
     };
 }
 
-/* One block of output channels over a piece of output plane `plane` of the window. */
-static void run_block(const work *k, int64_t plane, const piece *at, int64_t block, int thread) {
+/* One block of output channels of a unit. */
+static void run_block(const work *k, const unit *u, int64_t block, int thread) {
+    const piece *at = &u->at;
     const vox_conv3d *c = &k->layer->conv;
     const vox_window *w = k->window;
     const conv_packed *p = k->packed;
@@ -162,7 +188,7 @@ static void run_block(const work *k, int64_t plane, const piece *at, int64_t blo
         job.row_offset = p->row_offset;
         job.column_offset = p->column_offset;
     } else {
-        job.planes = w->planes + plane * c->kernel_size[0];
+        job.planes = w->planes + u->plane * c->kernel_size[0];
         job.in_offset =
             block / p->blocks * group_in * w->channel_stride + at->row * h->stride * w->row_stride;
         job.in_channel_stride = w->channel_stride;
@@ -174,7 +200,7 @@ static void run_block(const work *k, int64_t plane, const piece *at, int64_t blo
     job.row_stride = h->stride * k->cut.phases;
     job.row_dilation = h->dilation;
     job.row_count = k->skips_rows ? h->in : 0;
-    job.out = vox_plane_row(w->to, channel, w->first + plane, at->row);
+    job.out = vox_plane_row(w->to, channel, w->first + u->plane, at->row);
     job.out_channel_stride = w->to->channel_stride;
     job.out_row_stride = w->to->row_stride * k->cut.phases;
     job.bypass = w->bypass;
@@ -187,10 +213,11 @@ static void clear(float *row, int64_t from, int64_t end) {
     memset(row + from, 0, (size_t)(end - from) * sizeof *row);
 }
 
-/* Rows of one plane of the window under a piece, in all channels, into a tray's plane `to`; and
- * those of plane `ahead` to come nearer. */
+/* Rows of one plane of the window under a piece, in all channels, into a tray's plane `to`; those
+ * of plane `ahead`, if any, are asked for meanwhile. */
 static void fill_plane(const work *k, const piece *at, float *to, const float *plane,
                        const float *ahead) {
+    enum { LINE = VOX_ALIGN / (int)sizeof(float), SECOND_LEVEL = 2 };
     const vox_window *w = k->window;
     const conv_tray_shape *t = &k->packed->tray_shape;
     const vox_axis *h = &w->axis[1];
@@ -210,20 +237,22 @@ static void fill_plane(const work *k, const piece *at, float *to, const float *p
                 continue;
             }
             clear(row, 0, left);
-            k->packed->kernel->copy_row(row + left, plane + offset, columns,
-                                        ahead ? ahead + offset : NULL);
+            k->packed->kernel->copy_row(row + left, plane + offset, columns);
+            for (int64_t i = 0; ahead && i < columns; i += LINE)
+                __builtin_prefetch(ahead + offset + i, 0, SECOND_LEVEL);
             clear(row, left + columns, width);
         }
 }
 
-/* The tray gets what the piece at plane number n, in the order in which planes are made, meets and
- * the tray does not have: mostly one plane, for the others are those of the plane before it. */
-static void fill_tray(const work *k, int64_t n, const piece *at, conv_tray *t) {
+/* The tray gets what a unit meets and the tray does not have: mostly one plane, for the others are
+ * those of the unit before. */
+static void fill_tray(const work *k, const unit *u, conv_tray *t) {
+    const piece *at = &u->at;
     const vox_window *w = k->window;
     const conv_packed *p = k->packed;
     const int64_t kd = w->axis[0].kernel;
-    const float *const *wanted = w->planes + nth_plane(w, n) * kd;
-    const float *const *next = n + 1 < w->count ? w->planes + nth_plane(w, n + 1) * kd : NULL;
+    const float *const *wanted = w->planes + u->plane * kd;
+    const float *const *next = u->next < 0 ? NULL : w->planes + u->next * kd;
     bool used[CONV_TRAY_PLANES] = {false};
     for (int64_t s = 0; s < kd; s++) {
         if (t->piece != at->row)
@@ -251,32 +280,33 @@ static void fill_tray(const work *k, int64_t n, const piece *at, conv_tray *t) {
     }
 }
 
-/* Units are numbered with the planes innermost: successive planes of one phase share most of their
- * input and all of their weights. Outermost is what a thread finds in its own cache: its share of
- * the rows, or of the channels. */
-static void run_unit(void *user, int64_t unit, int thread) {
+static void run_unit(void *user, int64_t number, int thread) {
     const work *k = user;
-    const int64_t n = unit % k->window->count, plane = nth_plane(k->window, n);
-    const int64_t run = unit / k->window->count;
-    const bool by_channel = k->window->by_channel;
-    const int64_t part = by_channel ? run / k->cut.pieces : run % k->cut.parts;
-    const piece at = piece_of(k, by_channel ? run % k->cut.pieces : run / k->cut.parts);
-    if (at.rows <= 0)
+    const unit u = unit_of(k, number);
+    if (u.at.rows <= 0)
         return;
     if (k->tray)
-        fill_tray(k, n, &at, &k->packed->tray[thread]);
-    const int64_t end = vox_min((part + 1) * k->cut.blocks, k->blocks);
-    for (int64_t b = part * k->cut.blocks; b < end; b++)
-        run_block(k, plane, &at, b, thread);
+        fill_tray(k, &u, &k->packed->tray[thread]);
+    const int64_t end = vox_min((u.part + 1) * k->cut.blocks, k->blocks);
+    for (int64_t b = u.part * k->cut.blocks; b < end; b++)
+        run_block(k, &u, b, thread);
     const vox_followup *then = k->window->then;
     if (!then || !then->called)
         return;
-    const int64_t d = k->window->first + plane;
-    const int64_t together = k->cut.phases == 1 ? at.rows : 1; /* rows side by side */
-    for (int64_t r = 0; r < at.rows; r += together) {
-        const int64_t row = at.row + r * k->cut.phases;
+    const int64_t d = k->window->first + u.plane;
+    const int64_t together = k->cut.phases == 1 ? u.at.rows : 1; /* rows side by side */
+    for (int64_t r = 0; r < u.at.rows; r += together) {
+        const int64_t row = u.at.row + r * k->cut.phases;
         then->rows(then->user, d, row, row + together, thread);
     }
+}
+
+/* A ring's strides lead through all sets of a cache; its rows are worth a copy where each is on a
+ * page of its own. */
+static bool uses_tray(const conv_layer *layer, const conv_packed *p, const vox_window *w) {
+    enum { PAGE = 4096 / (int)sizeof(float) };
+    return p->tray_shape.row_stride > 0 &&
+           (w->bare || layer->conv.dilation[1] * w->row_stride >= PAGE);
 }
 
 void vox_conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
@@ -289,7 +319,7 @@ void vox_conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
               .packed = p,
               .window = w,
               .blocks = c->groups * p->blocks,
-              .tray = p->tray_shape.length > 0 && p->tray_shape.row_stride > 0,
+              .tray = uses_tray(layer, p, w),
               .skips_rows = w->bare || vox_conv_skips_padding(layer, w->axis)};
     const int64_t weight_bytes = c->out_channels * vox_conv_taps(c) * (int64_t)sizeof(float);
     k.cut = cut_planes(w, c->in_channels / c->groups, k.blocks, weight_bytes,

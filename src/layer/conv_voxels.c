@@ -17,6 +17,7 @@ typedef struct product {
     int64_t voxels, length;     /* of all, of a piece but the last */
     vox_kernel_plan plan[2][2]; /* [the last piece][a block of one channel more] */
     bool bypass;
+    int64_t lines_ahead;
 } product;
 
 static void run_piece(void *user, int64_t piece, int thread) {
@@ -27,12 +28,16 @@ static void run_piece(void *user, int64_t piece, int thread) {
     const conv_tray_shape *shape = &p->tray_shape;
     float *const tray = p->tray[thread].data;
     const int64_t from = piece * k->length, n = vox_min(k->length, k->voxels - from);
-    const bool more = from + n + k->length <= k->voxels; /* a whole one */
-    for (int64_t i = 0; i < c->in_channels; i++) {
-        const float *x = k->x + i * k->x_stride + from;
-        p->kernel->copy_row(tray + i * shape->channel_stride, x, n, more ? x + n : NULL);
-    }
+    for (int64_t i = 0; i < c->in_channels; i++)
+        p->kernel->copy_row(tray + i * shape->channel_stride, k->x + i * k->x_stride + from, n);
     const float *plane = tray;
+    vox_kernel_ahead next = {
+        .x = k->x + from + n,
+        .channels = c->in_channels,
+        .columns = vox_min(k->length, k->voxels - from - n),
+        .channel_stride = k->x_stride,
+        .lines = k->lines_ahead,
+    };
     for (int64_t b = 0; b < p->blocks; b++) {
         int64_t channel;
         vox_kernel_job job = vox_conv_job(k->layer, p, b, k->plan[n < k->length], thread, &channel);
@@ -42,6 +47,7 @@ static void run_piece(void *user, int64_t piece, int thread) {
         job.out = k->y + channel * k->y_stride + from;
         job.out_channel_stride = k->y_stride;
         job.bypass = k->bypass;
+        job.ahead = next.columns > 0 ? &next : NULL;
         p->kernel->run(&job);
     }
 }
@@ -83,6 +89,10 @@ bool vox_conv_voxels(const conv_layer *layer, const conv_packed *p, const vox_wi
             s.skip_first = s.skip_last = false;
             k.plan[i][more] = p->kernel->plan(&s);
         }
+    /* All lines of a piece over all tiles of a piece; its rows are one. */
+    const int64_t line = VOX_ALIGN / (int64_t)sizeof(float);
+    k.lines_ahead = vox_ceil_div(layer->conv.in_channels * vox_ceil_div(k.length, line),
+                                 p->blocks * k.plan[0][0].across);
     vox_spread(w->threads, vox_ceil_div(k.voxels, k.length), run_piece, &k);
     return true;
 }

@@ -64,7 +64,7 @@ static void slice_unit(void *user, int64_t unit, int thread) {
     for (int64_t r = 0; r < w->axis[1].out; r++)
         k->kernel->copy_row(vox_plane_row(w->to, c, w->first + d, r),
                             w->planes[d] + from + r * w->axis[1].stride * w->row_stride,
-                            w->axis[2].out, NULL);
+                            w->axis[2].out);
 }
 
 static void slice_window(const vox_layer *l, void *prepared, const vox_window *w) {

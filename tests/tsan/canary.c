@@ -38,13 +38,13 @@ static void *add_locked(void *argument) {
 
 static void *read_a(void *argument) {
     (void)argument;
-    kernel->copy_row(row_b, row_a, COLUMNS, NULL);
+    kernel->copy_row(row_b, row_a, COLUMNS);
     return NULL;
 }
 
 static void *write_a(void *argument) {
     (void)argument;
-    kernel->copy_row(row_a, row_c, COLUMNS, NULL);
+    kernel->copy_row(row_a, row_c, COLUMNS);
     return NULL;
 }
 

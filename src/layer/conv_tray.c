@@ -1,4 +1,4 @@
-/* conv_tray.c - see conv.h: how trays are laid out, and how they are filled. */
+/* conv_tray.c - see conv.h: which layers have trays, and how those are laid out. */
 #include "layer/conv.h"
 
 /* A tray and what passes over it stay in a second-level cache of 1 MB. That of conv_voxels.c is
@@ -8,6 +8,9 @@ enum {
     TRAY_FLOATS = 128 << 10,
     VOXEL_TRAY_FLOATS = 48 << 10,
     FEWEST_ROWS = 4,
+    BEYOND =
+        1,       /* channel that tiles ask for behind the last: it would be another thread's, which
+                    writes it, and lines that go to and fro between cores take longer than the rest */
     VOXELS = 64, /* a tile of four vectors of AVX-512 */
     LINE = VOX_ALIGN / (int)sizeof(float)
 };
@@ -32,7 +35,7 @@ static conv_tray_shape voxel_tray(const vox_conv3d *c, const vox_axis axis[3]) {
         return t;
     t.length = length;
     t.channel_stride = odd_lines(length);
-    t.floats = c->in_channels * t.channel_stride;
+    t.floats = (c->in_channels + BEYOND) * t.channel_stride;
     return t;
 }
 
@@ -50,7 +53,7 @@ static conv_tray_shape row_tray(const vox_conv3d *c, const vox_axis axis[3]) {
                        vox_ceil_div(h->out, vox_conv_phases(h)));
     t.channel_stride = odd_lines((t.length + h->kernel - 1) * t.row_stride);
     t.plane_stride = odd_lines(c->in_channels * t.channel_stride + LINE);
-    t.floats = axis[0].kernel * t.plane_stride;
+    t.floats = axis[0].kernel * t.plane_stride + BEYOND * t.channel_stride;
     return t;
 }
 

@@ -53,7 +53,7 @@ typedef struct cut {
 enum {
     PIECE_BYTES = 768 << 10, /* with the output, where something is done to that next */
     WEIGHT_BYTES = 512 << 10,
-    UNITS_PER_THREAD = 6,
+    UNITS_PER_THREAD = 12,
     FEW_ROWS = 8
 };
 

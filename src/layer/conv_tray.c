@@ -1,19 +1,21 @@
 /* conv_tray.c - see conv.h: which layers have trays, and how those are laid out. */
 #include "layer/conv.h"
 
-/* A tray and what passes over it stay in a second-level cache of 1 MB. That of conv_voxels.c is
- * small: it is filled again after so many multiply-adds as it has channels, and what is asked for
- * ahead should fit beside it. */
+/* A tray (512 KB) and what passes over it stay in a second-level cache of 1 MB. That of
+ * conv_voxels.c is small (192 KB): it is filled again after so many multiply-adds as it has
+ * channels, and what is asked for ahead should fit beside it. */
 enum {
     TRAY_FLOATS = 128 << 10,
     VOXEL_TRAY_FLOATS = 48 << 10,
     FEWEST_ROWS = 4,
-    BEYOND =
-        1,       /* channel that tiles ask for behind the last: it would be another thread's, which
-                    writes it, and lines that go to and fro between cores take longer than the rest */
     VOXELS = 64, /* a tile of four vectors of AVX-512 */
     LINE = VOX_ALIGN / (int)sizeof(float)
 };
+
+/* Channels between the trays of two threads. Tiles ask for the channel behind the last, which would
+ * be the other thread's, who writes it; and lines that go to and fro between cores take longer than
+ * the rest. */
+enum { BEYOND = 1 };
 
 /* Such strides lead through all sets of a cache. */
 static int64_t odd_lines(int64_t floats) {

@@ -4,8 +4,6 @@
 #include "base/spread.h"
 #include "layer/conv.h"
 
-#include <string.h>
-
 enum { PIECES_PER_THREAD = 6 };
 
 typedef struct product {

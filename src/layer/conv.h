@@ -50,8 +50,8 @@ enum {
 typedef struct conv_tray_shape {
     int64_t length; /* of output that a tray has the input of: rows, or voxels (conv_voxels.c);
                        0: the layer has no trays */
-    int64_t row_stride, channel_stride, plane_stride;
-    int64_t floats; /* of a tray */
+    int64_t row_stride, channel_stride, plane_stride; /* row_stride 0: voxels */
+    int64_t floats;                                   /* of a tray */
 } conv_tray_shape;
 
 /* A thread's. */

@@ -103,7 +103,9 @@ vox_status vox_conv_prepare(const vox_layer *l, const vox_axis axis[3], int thre
     if (!kernel)
         return vox_fail(err, local.status, "%s", local.message);
     conv_packed sizes;
-    conv_packed *p = vox_alloc(lay_out(&sizes, NULL, c, &tray, threads), 1, "packed weights", err);
+    /* Not cleared: a thread is the first to write to its tray, and has it in its own cache. */
+    conv_packed *p =
+        vox_alloc_uncleared(lay_out(&sizes, NULL, c, &tray, threads), 1, "packed weights", err);
     if (!p)
         return VOX_ERR_RESOURCE;
     lay_out(p, (char *)p, c, &tray, threads);

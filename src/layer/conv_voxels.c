@@ -59,8 +59,7 @@ static bool dense(const vox_planes *p, int64_t first, int64_t count) {
 bool vox_conv_voxels(const conv_layer *layer, const conv_packed *p, const vox_window *w) {
     const int64_t group_out = layer->conv.out_channels;
     const vox_axis *a = w->axis;
-    if (!w->bare || p->tray_shape.length == 0 ||
-        vox_conv_taps(&layer->conv) != layer->conv.in_channels)
+    if (!w->bare || p->tray_shape.length == 0 || p->tray_shape.row_stride > 0)
         return false;
     for (int i = 0; i < 3; i++)
         if (a[i].before != 0 || a[i].in != a[i].out)

@@ -41,6 +41,9 @@ typedef struct vox_kernel_shape {
     int64_t in_columns;
     int64_t column_origin, column_dilation; /* output column c meets column_origin + c +
                                                k*column_dilation at tap k, where it exists */
+    /* Two rows are woven into one: the first half of each vector is of the one, the second half the
+     * same columns of the other. Columns count twice then, in all of the above. */
+    bool woven;
 } vox_kernel_shape;
 
 /* How jobs of one shape are cut into tiles. */
@@ -84,6 +87,7 @@ typedef struct vox_kernel_job {
     const float *bias;   /* [block] */
     float *out; /* the block's first channel, first row; exactly `columns` of a row are written */
     int64_t out_channel_stride, out_row_stride;
+    int64_t twin_stride;     /* woven: from the output of the first row to that of the second */
     bool bypass;             /* the output may go to memory past the caches */
     vox_kernel_ahead *ahead; /* or NULL; moves on */
     vox_row_tap *row_taps;   /* [kD*kH], for the kernel to write on */
@@ -97,10 +101,16 @@ typedef struct vox_kernel {
     int64_t (*block_count)(int64_t out_channels, const vox_kernel_shape *shape);
     /* Whether jobs of this shape can be bare, however many rows they have. */
     bool (*reads_bare)(const vox_kernel_shape *shape);
+    /* Whether rows of such jobs, two and two, can be woven: where a dilation is half a vector, half
+     * of the first and of the last vector of a row meet padding at a tap; of woven rows whole
+     * vectors do, and are skipped. The shape is that of rows as they are. */
+    bool (*weaves)(const vox_kernel_shape *shape);
     vox_kernel_plan (*plan)(const vox_kernel_shape *shape);
     void (*run)(const vox_kernel_job *job);
     /* to[i] = from[i], every NaN vox_machine_nan(), for `columns` values. */
     void (*copy_row)(float *to, const float *from, int64_t columns);
+    /* Weaves two rows, of which `columns` are a whole number of half vectors, as copy_row. */
+    void (*weave_rows)(float *to, const float *a, const float *b, int64_t columns);
     /* to[i] = from[i]*scale + shift, rounded once, for `columns` values; `to` may be `from`. */
     void (*scale_row)(float *to, const float *from, int64_t columns, float scale, float shift);
     const vox_elementwise *elementwise;

@@ -49,8 +49,10 @@ INLINE vec result(const vox_kernel_job *job, vec v) {
  * the last. */
 typedef struct edges {
     vec_mask first[3], last[3];
-    bool few;  /* of three taps, as said above */
-    bool none; /* is needed at all */
+    bool few;                   /* of three taps, as said above */
+    bool none;                  /* is needed at all */
+    bool skip_first, skip_last; /* woven rows: the first vector at tap 0 and the last one at tap 2
+                                   meet padding in all lanes */
 } edges;
 
 /* Where a tile is: everything about it that is not a constant of the code. */
@@ -108,23 +110,59 @@ INLINE void tap(const float *x, int64_t row_step, const float *weight, const int
     }
 }
 
+/* One tap of a woven row: a vector that meets padding does so in all lanes. e NULL: none does. */
+INLINE void woven_tap(const float *x, const float *weight, const int block, const int across,
+                      const edges *e, const int k, vec acc[MAX_BLOCK][MAX_VECTORS]) {
+    const int end = e && k == 0 ? 0 : e && k == 2 ? across - 1 : -1; /* may be skipped */
+    vec input[MAX_VECTORS];
+    x = one_address(x);
+    UNROLL for (int n = 0; n < across; n++) {
+        if (n != end)
+            input[n] = vec_load(x + n * VEC_WIDTH);
+    }
+    UNROLL for (int m = 0; m < block; m++) {
+        vec w = vec_broadcast(weight[m]);
+        UNROLL for (int n = 0; n < across; n++) {
+            if (n != end)
+                acc[m][n] = vec_fmadd(input[n], w, acc[m][n]);
+        }
+    }
+    if (!e || end < 0 || (k == 0 ? e->skip_first : e->skip_last))
+        return;
+    weight = one_address(weight); /* or they would be kept from above, in registers that there are
+                                     not */
+    const vec last = vec_load(x + end * VEC_WIDTH);
+    UNROLL for (int m = 0; m < block; m++) acc[m][end] =
+        vec_fmadd(last, vec_broadcast(weight[m]), acc[m][end]);
+}
+
 /* Rows of input that are wanted soon and that no prefetcher of the hardware sees coming: it follows
- * a few long runs, and tiles go through many short ones. */
-INLINE void prefetch(const float *x, int64_t row_step, const int across, const int down) {
+ * a few long runs, and tiles go through many short ones. The last of `several` taps is `reach`
+ * columns from the first, in a dilated layer a line or two. */
+INLINE void prefetch(const float *x, int64_t row_step, const int across, const int down,
+                     const bool several, int64_t reach) {
     enum { LINE = 16 }; /* floats */
     UNROLL for (int d = 0; d < down; d++, x += row_step) {
         UNROLL for (int i = 0; i <= across * VEC_WIDTH; i += LINE) __builtin_prefetch(x + i);
+        if (several) {
+            __builtin_prefetch(x + reach + across * VEC_WIDTH - LINE);
+            __builtin_prefetch(x + reach + across * VEC_WIDTH);
+        }
     }
 }
 
 /* A row of kw taps, a constant: no branch between them. */
 INLINE void tap_row(const vox_kernel_job *job, const float *row, const float *weight, const int kw,
                     const int block, const int across, const int down, const edges *e,
-                    const bool few, vec acc[MAX_BLOCK][MAX_VECTORS]) {
+                    const bool few, const bool woven, vec acc[MAX_BLOCK][MAX_VECTORS]) {
     const int64_t *const column = job->column_offset, row_step = job->in_row_step;
-    prefetch(row + job->in_channel_stride, row_step, across, down);
-    UNROLL for (int w = 0; w < kw; w++)
-        tap(row + column[w], row_step, weight + w * block, block, across, down, e, few, w, acc);
+    prefetch(row + job->in_channel_stride, row_step, across, down, kw > 1, column[kw - 1]);
+    UNROLL for (int w = 0; w < kw; w++) {
+        if (woven)
+            woven_tap(row + column[w], weight + w * block, block, across, e, w, acc);
+        else
+            tap(row + column[w], row_step, weight + w * block, block, across, down, e, few, w, acc);
+    }
 }
 
 /* A kernel of one voxel, or a larger one of which only one tap meets the input. There are few
@@ -138,19 +176,19 @@ INLINE void one_tap(const vox_kernel_job *job, const float *x, const float *weig
     x = one_address(x);
     weight = one_address(weight);
     for (int64_t c = job->plan->shape.in_channels; c > 0; c--) {
-        prefetch(x + step, row_step, across, down);
+        prefetch(x + step, row_step, across, down, false, 0);
         tap(x, row_step, weight, block, across, down, e, false, 0, acc);
         x += step;
         weight += channel_weights;
     }
 }
 
-/* All channels, rows of taps and taps. block, across, down, kw_constant (0: kw is any number) and
- * few are constants of each call: a loop that chose at each row of taps would want more registers
- * than there are. */
+/* All channels, rows of taps and taps. block, across, down, kw_constant (0: kw is any number), few
+ * and woven are constants of each call: a loop that chose at each row of taps would want more
+ * registers than there are. */
 INLINE void all_taps(const vox_kernel_job *job, const place *at, int64_t kw,
                      int64_t channel_weights, const int block, const int across, const int down,
-                     const int kw_constant, const edges *e, const bool few,
+                     const int kw_constant, const edges *e, const bool few, const bool woven,
                      vec acc[MAX_BLOCK][MAX_VECTORS]) {
     const int64_t *const column = job->column_offset, row_step = job->in_row_step;
     int64_t in = at->in, weights = 0;
@@ -159,11 +197,11 @@ INLINE void all_taps(const vox_kernel_job *job, const place *at, int64_t kw,
             const float *row = one_address(t->row + in);
             const float *weight = one_address(t->weight + weights);
             if (kw_constant)
-                tap_row(job, row, weight, kw_constant, block, across, down, e, few, acc);
+                tap_row(job, row, weight, kw_constant, block, across, down, e, few, woven, acc);
             else if (kw == 1)
-                tap_row(job, row, weight, 1, block, across, down, NULL, false, acc);
+                tap_row(job, row, weight, 1, block, across, down, NULL, false, false, acc);
             else if (kw == 5)
-                tap_row(job, row, weight, 5, block, across, down, NULL, false, acc);
+                tap_row(job, row, weight, 5, block, across, down, NULL, false, false, acc);
             else
                 for (int64_t w = 0; w < kw; w++, weight += block)
                     tap(row + column[w], row_step, weight, block, across, down, NULL, false, 0,
@@ -174,9 +212,28 @@ INLINE void all_taps(const vox_kernel_job *job, const place *at, int64_t kw,
     }
 }
 
-/* block, across, down, kw_constant (0: as the job says) and bare are constants of each call. */
+/* Woven rows come apart again: of two vectors the first halves are one row's, the second halves the
+ * other's. across is a constant. */
+INLINE void store_woven(const vox_kernel_job *job, float *out, const int across, bool bypass,
+                        const vec acc[MAX_VECTORS]) {
+    float *const twin = out + job->twin_stride;
+    UNROLL for (int n = 0; n < across; n += 2) {
+        const vec a = result(job, acc[n]), b = n + 1 < across ? result(job, acc[n + 1]) : a;
+        const int column = n * VEC_WIDTH / 2;
+        if (n + 1 < across) {
+            put(out + column, vec_low_halves(a, b), bypass);
+            put(twin + column, vec_high_halves(a, b), bypass);
+        } else {
+            vec_store_part(out + column, a, VEC_WIDTH / 2);
+            vec_store_part(twin + column, vec_high_halves(a, a), VEC_WIDTH / 2);
+        }
+    }
+}
+
+/* block, across, down, kw_constant (0: as the job says), bare and woven (3, true) are constants of
+ * each call. */
 INLINE void tile(const vox_kernel_job *job, const place *at, const int block, const int across,
-                 const int down, const int kw_constant, const bool bare) {
+                 const int down, const int kw_constant, const bool bare, const bool woven) {
     if (block * across * down > VEC_ACCUMULATORS)
         return; /* an instance that this instruction set never asks for: compiles to nothing */
     vec acc[MAX_BLOCK][MAX_VECTORS];
@@ -189,18 +246,27 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
     const int64_t kw = kw_constant ? kw_constant : job->plan->shape.kernel_size[2];
     const int64_t channel_weights =
         job->plan->shape.kernel_size[0] * job->plan->shape.kernel_size[1] * kw * block;
-    if (kw_constant != 3 && kw == 1 && at->taps_end - at->taps == 1)
+    if (woven)
+        all_taps(job, at, kw, channel_weights, block, across, down, kw_constant, e, false, true,
+                 acc);
+    else if (kw_constant != 3 && kw == 1 && at->taps_end - at->taps == 1)
         one_tap(job, at->taps->row + at->in + job->column_offset[0], at->taps->weight,
                 channel_weights, block, across, down, e, acc);
     else if (bare && ends.few)
-        all_taps(job, at, kw, channel_weights, block, across, down, kw_constant, e, true, acc);
+        all_taps(job, at, kw, channel_weights, block, across, down, kw_constant, e, true, false,
+                 acc);
     else
-        all_taps(job, at, kw, channel_weights, block, across, down, kw_constant, e, false, acc);
+        all_taps(job, at, kw, channel_weights, block, across, down, kw_constant, e, false, false,
+                 acc);
     const int64_t channel_stride = job->out_channel_stride, row_stride = job->out_row_stride;
     float *channel = at->out; /* not read again behind each store, which might have changed them */
     const int last = at->last;
     const bool bypass = at->bypass;
     UNROLL for (int m = 0; m < block; m++, channel += channel_stride) {
+        if (woven) {
+            store_woven(job, channel, across, bypass, acc[m]);
+            continue;
+        }
         UNROLL for (int n = 0; n < across * down; n++) {
             float *out = channel + n / across * row_stride + n % across * VEC_WIDTH;
             const vec sum = result(job, acc[m][n]);
@@ -325,7 +391,7 @@ INLINE void held_plane(const vox_kernel_job *job, const place *at, const float *
         if (e && (q < at->kh || q >= at->kh_end))
             continue;
         if (q >= 2)
-            prefetch(row + rows * step, step, vectors, 1); /* of the next band */
+            prefetch(row + rows * step, step, vectors, 1, false, 0); /* of the next band */
         UNROLL for (int k = 0; k < 3; k++) {
             const float *x = one_address(row + column[k]);
             if (HOLDS_WEIGHTS) {
@@ -381,18 +447,29 @@ typedef void tile_function(const vox_kernel_job *job, const place *at);
 
 #define TILE(b, a, d)                                                                              \
     static void tile_##b##_##a##x##d(const vox_kernel_job *job, const place *at) {                 \
-        tile(job, at, b, a, d, 0, false);                                                          \
+        tile(job, at, b, a, d, 0, false, false);                                                   \
     }                                                                                              \
     static void tile3_##b##_##a##x##d(const vox_kernel_job *job, const place *at) {                \
-        tile(job, at, b, a, d, 3, false);                                                          \
+        tile(job, at, b, a, d, 3, false, false);                                                   \
     }                                                                                              \
     static void bare1_##b##_##a##x##d(const vox_kernel_job *job, const place *at) {                \
-        tile(job, at, b, a, d, 1, true);                                                           \
+        tile(job, at, b, a, d, 1, true, false);                                                    \
     }                                                                                              \
     static void bare3_##b##_##a##x##d(const vox_kernel_job *job, const place *at) {                \
-        tile(job, at, b, a, d, 3, true);                                                           \
+        tile(job, at, b, a, d, 3, true, false);                                                    \
+    }
+#define WOVEN(b, a)                                                                                \
+    static void woven_##b##_##a(const vox_kernel_job *job, const place *at) {                      \
+        tile(job, at, b, a, 1, 3, false, true);                                                    \
+    }                                                                                              \
+    static void end_woven_##b##_##a(const vox_kernel_job *job, const place *at) {                  \
+        tile(job, at, b, a, 1, 3, true, true);                                                     \
     }
 #define TILES(b)                                                                                   \
+    WOVEN(b, 1)                                                                                    \
+    WOVEN(b, 2)                                                                                    \
+    WOVEN(b, 3)                                                                                    \
+    WOVEN(b, 4)                                                                                    \
     TILE(b, 1, 1)                                                                                  \
     TILE(b, 2, 1)                                                                                  \
     TILE(b, 3, 1) TILE(b, 4, 1) TILE(b, 1, 2) TILE(b, 1, 3) TILE(b, 1, 4) TILE(b, 2, 2)
@@ -426,6 +503,18 @@ static tile_function *const tiles[2][MAX_BLOCK][MAX_VECTORS][MAX_VECTORS] = {TAB
 /* Those that meet the end of a bare row: [a kernel of 3 columns, not of one]... */
 static tile_function *const bare_tiles[2][MAX_BLOCK][MAX_VECTORS][MAX_VECTORS] = {TABLE(bare1_),
                                                                                   TABLE(bare3_)};
+
+#define WOVEN_NAMES(t, b)                                                                          \
+    { t##b##_1, t##b##_2, t##b##_3, t##b##_4 }
+#define WOVEN_TABLE(t)                                                                             \
+    {                                                                                              \
+        WOVEN_NAMES(t, 1), WOVEN_NAMES(t, 2), WOVEN_NAMES(t, 3), WOVEN_NAMES(t, 4),                \
+            WOVEN_NAMES(t, 5), WOVEN_NAMES(t, 6), WOVEN_NAMES(t, 7), WOVEN_NAMES(t, 8),            \
+            WOVEN_NAMES(t, 9), WOVEN_NAMES(t, 10), WOVEN_NAMES(t, 11), WOVEN_NAMES(t, 12)          \
+    }
+/* [at the end of a row][block - 1][across - 1] */
+static tile_function *const woven_tiles[2][MAX_BLOCK][MAX_VECTORS] = {WOVEN_TABLE(woven_),
+                                                                      WOVEN_TABLE(end_woven_)};
 
 /* Kernels of any size, of 5 and of 7 rows. */
 #define SHARED(r, v)                                                                               \
@@ -743,7 +832,7 @@ static int64_t block_count(int64_t out_channels, const vox_kernel_shape *shape) 
     return best;
 }
 
-enum { PATH_TILES, PATH_SHARED, PATH_HELD, PATH_DEEP };
+enum { PATH_TILES, PATH_WOVEN, PATH_SHARED, PATH_HELD, PATH_DEEP };
 
 static bool shares(const vox_kernel_shape *s) {
     return s->block == 1 && s->shares_rows && s->kernel_size[1] > 1;
@@ -765,11 +854,23 @@ static bool reads_bare(const vox_kernel_shape *s) {
            (vectors_in(s->columns) - 1) * VEC_WIDTH + last_tap <= s->in_columns;
 }
 
+static bool weaves(const vox_kernel_shape *s) {
+    return s->kernel_size[2] == 3 && s->block > 1 && s->block <= LARGEST_BLOCK &&
+           2 * s->column_dilation == VEC_WIDTH && s->column_origin == -s->column_dilation &&
+           s->columns == s->in_columns && s->columns % s->column_dilation == 0;
+}
+
 static vox_kernel_plan plan(const vox_kernel_shape *shape) {
     const int64_t vectors = vectors_in(shape->columns);
     vox_kernel_plan p = {.shape = *shape, .nan = vox_machine_nan()};
     int64_t cost;
     bool deep = false;
+    if (shape->woven) {
+        p.path = PATH_WOVEN;
+        p.height = 1;
+        p.across = tile_count(shape, 1, vectors, &cost);
+        return p;
+    }
     if (shares(shape)) {
         const bool three = holds(shape);
         p.path = three ? PATH_HELD : PATH_SHARED;
@@ -869,6 +970,8 @@ static tile_function *choose(const vox_kernel_plan *plan, int64_t rows, int64_t 
                              bool at_end) {
     const vox_kernel_shape *s = &plan->shape;
     const int64_t kh = s->kernel_size[1], kw = s->kernel_size[2];
+    if (plan->path == PATH_WOVEN)
+        return woven_tiles[at_end][s->block - 1][width - 1];
     if (plan->path == PATH_SHARED)
         return shared_tiles[rows - 1][width - 1][kh == 5 ? 1 : kh == 7 ? 2 : 0];
     if (plan->path == PATH_HELD)
@@ -897,6 +1000,8 @@ static void find_edges(const vox_kernel_shape *s, int64_t column, int64_t width,
         e->last[k] = existing(s, first + (width - 1) * VEC_WIDTH,
                               k == 2 || (both && k == 0) ? &ends : &middle);
     }
+    e->skip_first = column == 0;
+    e->skip_last = column + width * VEC_WIDTH == s->columns;
     e->few = middle && kw == 3;
     e->none = middle && ends;
 }
@@ -919,7 +1024,8 @@ static void ask_ahead(vox_kernel_ahead *a) {
 /* Whether vectors of output are whole lines. */
 static bool can_bypass(const vox_kernel_job *job) {
     return VEC_BYPASSES && job->bypass && (uintptr_t)job->out % sizeof(vec) == 0 &&
-           job->out_channel_stride % VEC_WIDTH == 0 && job->out_row_stride % VEC_WIDTH == 0;
+           job->out_channel_stride % VEC_WIDTH == 0 && job->out_row_stride % VEC_WIDTH == 0 &&
+           job->twin_stride % VEC_WIDTH == 0;
 }
 
 /* Band by band, each cut across into tiles of nearly equal size. */
@@ -928,7 +1034,9 @@ static void run(const vox_kernel_job *job) {
     const vox_kernel_shape *s = &plan->shape;
     const int64_t unit = plan->path == PATH_DEEP ? 1 : VEC_WIDTH;
     const int64_t row_units = vox_ceil_div(s->columns, unit);
-    place at = {.kh_end = -1, .bypass = can_bypass(job)};
+    /* Two woven vectors are one of each row. */
+    const bool whole = !s->woven || row_units % (2 * plan->across) == 0;
+    place at = {.kh_end = -1, .bypass = whole && can_bypass(job)};
     edges ends[3]; /* of the first, the last and any other of `known` tiles */
     int64_t known = 0;
     for (int64_t r = 0, rows; r < s->rows; r += rows) {
@@ -962,7 +1070,7 @@ static void run(const vox_kernel_job *job) {
             if (job->ahead)
                 ask_ahead(job->ahead);
             at.in += w * unit;
-            at.out += w * unit;
+            at.out += s->woven ? w * unit / 2 : w * unit;
             at.skip_first = false;
         }
     }
@@ -978,6 +1086,22 @@ static void copy_row(float *to, const float *from, int64_t columns) {
         vec_store(to + i, vec_unless_nan(vec_load(from + i), one_nan));
     for (; i < columns; i++)
         to[i] = from[i] == from[i] ? from[i] : nan;
+}
+
+static void weave_rows(float *to, const float *a, const float *b, int64_t columns) {
+    const float nan = vox_machine_nan();
+    const vec one_nan = vec_broadcast(nan);
+    int64_t i = 0;
+    for (; i + VEC_WIDTH <= columns; i += VEC_WIDTH) {
+        const vec x = vec_unless_nan(vec_load(a + i), one_nan);
+        const vec y = vec_unless_nan(vec_load(b + i), one_nan);
+        vec_store(to + 2 * i, vec_low_halves(x, y));
+        vec_store(to + 2 * i + VEC_WIDTH, vec_high_halves(x, y));
+    }
+    if (i < columns) {
+        copy_row(to + 2 * i, a + i, VEC_WIDTH / 2);
+        copy_row(to + 2 * i + VEC_WIDTH / 2, b + i, VEC_WIDTH / 2);
+    }
 }
 
 static void scale_row(float *to, const float *from, int64_t columns, float scale, float shift) {
@@ -999,9 +1123,11 @@ extern const vox_kernel JOIN(vox_kernel_, VOX_ISA);
 const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {TEXT(VOX_ISA),
                                                block_count,
                                                reads_bare,
+                                               weaves,
                                                plan,
                                                run,
                                                copy_row,
+                                               weave_rows,
                                                scale_row,
                                                &JOIN(vox_elementwise_, VOX_ISA),
                                                &JOIN(vox_rows_, VOX_ISA)};

@@ -49,6 +49,15 @@ static inline vec vec_broadcast(float x) {
     return _mm256_set1_ps(x);
 }
 
+/* The first halves of a and b, and the second ones. */
+static inline vec vec_low_halves(vec a, vec b) {
+    return _mm256_permute2f128_ps(a, b, 0x20);
+}
+
+static inline vec vec_high_halves(vec a, vec b) {
+    return _mm256_permute2f128_ps(a, b, 0x31);
+}
+
 static inline vec vec_unless_nan(vec v, vec other) {
     return _mm256_blendv_ps(v, other, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
 }

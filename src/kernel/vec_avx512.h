@@ -56,6 +56,15 @@ static inline vec vec_broadcast(float x) {
     return _mm512_set1_ps(x);
 }
 
+/* The first halves of a and b, and the second ones. */
+static inline vec vec_low_halves(vec a, vec b) {
+    return _mm512_shuffle_f32x4(a, b, 0x44);
+}
+
+static inline vec vec_high_halves(vec a, vec b) {
+    return _mm512_shuffle_f32x4(a, b, 0xee);
+}
+
 static inline vec vec_unless_nan(vec v, vec other) {
     return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), other);
 }

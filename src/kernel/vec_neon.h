@@ -27,6 +27,15 @@ static inline vec vec_broadcast(float x) {
     return vdupq_n_f32(x);
 }
 
+/* The first halves of a and b, and the second ones. */
+static inline vec vec_low_halves(vec a, vec b) {
+    return vcombine_f32(vget_low_f32(a), vget_low_f32(b));
+}
+
+static inline vec vec_high_halves(vec a, vec b) {
+    return vcombine_f32(vget_high_f32(a), vget_high_f32(b));
+}
+
 static inline vec vec_unless_nan(vec v, vec other) {
     return vbslq_f32(vceqq_f32(v, v), v, other);
 }

@@ -40,6 +40,15 @@ static inline vec vec_broadcast(float x) {
 }
 
 /* Lane by lane: v, or where that is NaN other. */
+/* The first halves of a and b, and the second ones. */
+static inline vec vec_low_halves(vec a, vec b) {
+    return (vec){a[0], a[1], b[0], b[1]};
+}
+
+static inline vec vec_high_halves(vec a, vec b) {
+    return (vec){a[2], a[3], b[2], b[3]};
+}
+
 static inline vec vec_unless_nan(vec v, vec other) {
     for (int i = 0; i < VEC_WIDTH; i++)
         v[i] = v[i] == v[i] ? v[i] : other[i];

@@ -26,6 +26,8 @@ int64_t vox_conv_phases(const vox_axis *a);
  * output plane. */
 vox_kernel_shape vox_conv_kernel_shape(const conv_layer *layer, const vox_axis axis[3],
                                        int64_t block, int64_t rows, int64_t apart, bool bare);
+/* The same of rows that are woven with those of the next phase. */
+vox_kernel_shape vox_conv_woven(vox_kernel_shape rows);
 /* The class's functions. */
 bool vox_conv_reads_bare(const vox_layer *l, const vox_axis axis[3]);
 vox_status vox_conv_prepare(const vox_layer *l, const vox_axis axis[3], int threads,
@@ -52,6 +54,8 @@ typedef struct conv_tray_shape {
                        0: the layer has no trays */
     int64_t row_stride, channel_stride, plane_stride; /* row_stride 0: voxels */
     int64_t floats;                                   /* of a tray */
+    int twins; /* rows of output that are computed as one: 2 where those of two phases are woven
+                  (kernel.h), else 1 */
 } conv_tray_shape;
 
 /* A thread's. */
@@ -63,9 +67,13 @@ typedef struct conv_tray {
     char apart[VOX_ALIGN];
 } conv_tray;
 
-conv_tray_shape vox_conv_tray_shape(const vox_conv3d *c, const vox_axis axis[3]);
+conv_tray_shape vox_conv_tray_shape(const conv_layer *layer, const vox_axis axis[3]);
 
 /* ---- Packed ---- */
+
+/* Into how many blocks the output channels of a group are cut, whatever the planes turn out to be.
+ */
+int64_t vox_conv_blocks(const conv_layer *layer, const vox_axis axis[3], const vox_kernel *kernel);
 
 /* What a run has besides the planes; one block, with all that it points at. */
 typedef struct conv_packed {

@@ -59,8 +59,9 @@ static int64_t lay_out(conv_packed *p, char *base, const vox_conv3d *c, const co
 }
 
 int64_t vox_conv_bytes(const vox_layer *l, const vox_axis axis[3], int threads) {
-    const vox_conv3d *c = &((const conv_layer *)l)->conv;
-    const conv_tray_shape tray = vox_conv_tray_shape(c, axis);
+    const conv_layer *layer = (const conv_layer *)l;
+    const vox_conv3d *c = &layer->conv;
+    const conv_tray_shape tray = vox_conv_tray_shape(layer, axis);
     conv_packed p;
     return weight_floats(c) * (int64_t)sizeof(float) + lay_out(&p, NULL, c, &tray, threads);
 }
@@ -86,9 +87,7 @@ static void pack_block(void *user, int64_t block, int thread) {
             *to++ = k->layer->weight[o * taps + t];
 }
 
-/* A group's output channels are cut into as many, whatever the planes turn out to be. */
-static int64_t group_blocks(const conv_layer *layer, const vox_axis axis[3],
-                            const vox_kernel *kernel) {
+int64_t vox_conv_blocks(const conv_layer *layer, const vox_axis axis[3], const vox_kernel *kernel) {
     const vox_kernel_shape plane = vox_conv_kernel_shape(layer, axis, 0, axis[1].out, 1, false);
     return kernel->block_count(layer->conv.out_channels / layer->conv.groups, &plane);
 }
@@ -97,7 +96,7 @@ vox_status vox_conv_prepare(const vox_layer *l, const vox_axis axis[3], int thre
                             void **prepared, vox_error *err) {
     const conv_layer *layer = (const conv_layer *)l;
     const vox_conv3d *c = &layer->conv;
-    const conv_tray_shape tray = vox_conv_tray_shape(c, axis);
+    const conv_tray_shape tray = vox_conv_tray_shape(layer, axis);
     vox_error local = {0};
     const vox_kernel *kernel = vox_kernel_active(&local);
     if (!kernel)
@@ -110,12 +109,12 @@ vox_status vox_conv_prepare(const vox_layer *l, const vox_axis axis[3], int thre
         return VOX_ERR_RESOURCE;
     lay_out(p, (char *)p, c, &tray, threads);
     p->kernel = kernel;
-    p->blocks = group_blocks(layer, axis, kernel);
+    p->blocks = vox_conv_blocks(layer, axis, kernel);
     p->tray_shape = tray;
     for (int64_t k = 0; k < c->kernel_size[1]; k++)
         p->row_offset[k] = k * tray.row_stride;
     for (int64_t k = 0; k < c->kernel_size[2]; k++)
-        p->column_offset[k] = k * c->dilation[2];
+        p->column_offset[k] = tray.twins == 2 ? 2 * (k - 1) * c->dilation[2] : k * c->dilation[2];
     memset(p->weight + weight_floats(c), 0, VOX_KERNEL_MAX_VECTOR * sizeof(float));
     packing work = {layer, p};
     vox_spread(threads, c->groups * p->blocks, pack_block, &work);
@@ -134,7 +133,7 @@ bool vox_conv_reads_bare(const vox_layer *l, const vox_axis axis[3]) {
         return false;
     vox_kernel_shape s =
         vox_conv_kernel_shape(layer, axis, 0, axis[1].out, vox_conv_phases(&axis[1]), true);
-    const int64_t blocks = group_blocks(layer, axis, kernel);
+    const int64_t blocks = vox_conv_blocks(layer, axis, kernel);
     s.block = (int)(group_out / blocks);
     bool can = kernel->reads_bare(&s);
     s.block = (int)vox_ceil_div(group_out, blocks);

@@ -35,6 +35,15 @@ vox_kernel_shape vox_conv_kernel_shape(const conv_layer *layer, const vox_axis a
     };
 }
 
+vox_kernel_shape vox_conv_woven(vox_kernel_shape s) {
+    s.columns *= 2;
+    s.in_columns *= 2;
+    s.column_origin *= 2;
+    s.column_dilation *= 2;
+    s.bare = s.woven = true;
+    return s;
+}
+
 /* ---- Computing ---- */
 
 /* Output planes are cut into units: some rows of one plane, and all blocks of channels or some of
@@ -45,8 +54,9 @@ vox_kernel_shape vox_conv_kernel_shape(const conv_layer *layer, const vox_axis a
  * except where the planes stay in the cache anyway: rows side by side are read faster. */
 typedef struct cut {
     int64_t phases, runs;  /* of rows, runs of rows of a phase */
+    int64_t twins;         /* phases that are computed together */
     int64_t rows;          /* of a run, but for the last */
-    int64_t pieces;        /* runs of all phases */
+    int64_t pieces;        /* runs of all phases, or pairs of phases */
     int64_t blocks, parts; /* blocks of a unit, units of one piece */
 } cut;
 
@@ -59,10 +69,10 @@ enum {
 
 /* `blocks` blocks, whose weights are `weight_bytes`, over `channels` input channels. */
 static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int64_t weight_bytes,
-                      int64_t tray_rows) {
+                      int64_t tray_rows, int64_t twins) {
     const int64_t planes_floats = channels * w->axis[0].kernel * w->axis[1].in * w->row_stride;
     const bool apart = tray_rows > 0 || planes_floats > CONV_NEAR_FLOATS;
-    cut c = {.phases = apart ? vox_conv_phases(&w->axis[1]) : 1};
+    cut c = {.phases = apart ? vox_conv_phases(&w->axis[1]) : 1, .twins = twins};
     const int64_t height = vox_ceil_div(w->axis[1].out, c.phases);
     const int64_t out_floats = w->then ? w->to->channels * w->axis[2].out : 0;
     const int64_t row_bytes =
@@ -71,7 +81,7 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int
     const int64_t wanted = UNITS_PER_THREAD * w->threads;
     int64_t parts =
         w->by_channel ? blocks : vox_min(vox_ceil_div(weight_bytes, WEIGHT_BYTES), blocks);
-    const int64_t whole = w->count * c.phases; /* runs, if each were as long as can be */
+    const int64_t whole = w->count * c.phases / twins; /* runs, if each were as long as can be */
     const int64_t most = tray_rows > 0 ? tray_rows : vox_max(PIECE_BYTES / row_bytes, FEW_ROWS);
     int64_t cuts = vox_ceil_div(height, most);
     if (whole * parts * cuts < wanted) /* shorter ones, of rows that share their input */
@@ -81,7 +91,7 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int
         parts = vox_min(vox_ceil_div(wanted, whole * cuts), blocks);
     c.rows = vox_ceil_div(height, cuts);
     c.runs = vox_ceil_div(height, c.rows);
-    c.pieces = c.runs * c.phases;
+    c.pieces = c.runs * c.phases / twins;
     c.blocks = vox_ceil_div(blocks, parts);
     c.parts = vox_ceil_div(blocks, c.blocks);
     return c;
@@ -99,7 +109,8 @@ typedef struct work {
                                    more] */
 } work;
 
-/* Rows row, row + phases, ... of an output plane. */
+/* Rows row, row + phases, ... of an output plane, and where those are woven the ones behind them.
+ */
 typedef struct piece {
     int64_t row, rows;
     int plan;
@@ -113,7 +124,8 @@ static int64_t last_rows(const work *k) {
 
 /* Runs are outermost: all phases of one lie side by side. */
 static piece piece_of(const work *k, int64_t number) {
-    const int64_t phase = number % k->cut.phases, before = number / k->cut.phases * k->cut.rows;
+    const int64_t each = k->cut.phases / k->cut.twins; /* pieces of a run */
+    const int64_t phase = number % each * k->cut.twins, before = number / each * k->cut.rows;
     piece p = {.row = before * k->cut.phases + phase};
     const int64_t left = vox_ceil_div(k->window->axis[1].out - p.row, k->cut.phases);
     p.rows = vox_min(left, k->cut.rows);
@@ -121,35 +133,37 @@ static piece piece_of(const work *k, int64_t number) {
     return p;
 }
 
-/* The planes in the order in which they are made: phase by phase. */
-static int64_t nth_plane(const vox_window *w, int64_t n) {
-    const int64_t count = vox_min(vox_conv_phases(&w->axis[0]), w->count);
-    const int64_t planes = w->count / count, one_more = w->count % count * (planes + 1);
-    if (n < one_more)
-        return n / (planes + 1) + n % (planes + 1) * count;
-    return w->count % count + (n - one_more) / planes + (n - one_more) % planes * count;
-}
-
 /* ---- Units ---- */
 
-/* Units are numbered with the planes innermost: successive planes of one phase share most of their
- * input and all of their weights. Outermost is what a thread finds in its own cache: its share of
- * the rows, or of the channels. */
+/* Units are numbered phase by phase of the planes, and in each with the planes innermost:
+ * successive planes of one phase share most of their input and all of their weights. Outside of
+ * that is what a thread finds in its own cache: its share of the rows, or of the channels. */
 typedef struct unit {
     int64_t plane; /* of the window */
-    int64_t next;  /* that of the next unit with the same rows; -1: there is none */
     piece at;
     int64_t part;
 } unit;
 
+/* Two planes of a phase at least, or there is nothing to share. Threads then have their own phases,
+ * and so their own planes. */
+static int64_t plane_phases(const vox_window *w) {
+    const int64_t phases = vox_conv_phases(&w->axis[0]);
+    return w->count >= 2 * phases ? phases : 1;
+}
+
 static unit unit_of(const work *k, int64_t number) {
-    const int64_t run = number / k->window->count, n = number % k->window->count;
-    const bool by_channel = k->window->by_channel;
+    const vox_window *w = k->window;
+    const int64_t phases = plane_phases(w), runs = k->cut.pieces * k->cut.parts;
+    const int64_t planes = w->count / phases, longer = w->count % phases; /* have a plane more */
+    const int64_t shorter_from = longer * (planes + 1) * runs;
+    const bool is_longer = number < shorter_from;
+    const int64_t n = is_longer ? number : number - shorter_from;
+    const int64_t length = planes + is_longer, run = n / length % runs;
+    const int64_t phase = n / length / runs + (is_longer ? 0 : longer);
     return (unit){
-        .plane = nth_plane(k->window, n),
-        .next = n + 1 < k->window->count ? nth_plane(k->window, n + 1) : -1,
-        .at = piece_of(k, by_channel ? run % k->cut.pieces : run / k->cut.parts),
-        .part = by_channel ? run / k->cut.pieces : run % k->cut.parts,
+        .plane = phase + n % length * phases,
+        .at = piece_of(k, w->by_channel ? run % k->cut.pieces : run / k->cut.parts),
+        .part = w->by_channel ? run / k->cut.pieces : run % k->cut.parts,
     };
 }
 
@@ -203,64 +217,103 @@ static void run_block(const work *k, const unit *u, int64_t block, int thread) {
     job.out = vox_plane_row(w->to, channel, w->first + u->plane, at->row);
     job.out_channel_stride = w->to->channel_stride;
     job.out_row_stride = w->to->row_stride * k->cut.phases;
+    job.twin_stride = k->cut.twins == 2 ? w->to->row_stride : 0;
     job.bypass = w->bypass;
     p->kernel->run(&job);
 }
 
 /* ---- Trays ---- */
 
+/* What a tray gets of a plane: `rows` rows, of which [first, end) exist, and of each `columns`
+ * columns behind `left` of padding. */
+typedef struct excerpt {
+    int64_t offset, row_step; /* in a plane: to row 0, and to the next one */
+    int64_t rows, first, end;
+    int64_t left, columns, width;
+} excerpt;
+
+static excerpt excerpt_of(const work *k, const piece *at) {
+    const vox_window *w = k->window;
+    const vox_axis *h = &w->axis[1];
+    const int64_t top = at->row - h->before; /* number of row 0 */
+    excerpt e = {
+        .offset = (w->bare ? 0 : w->column_offset[0]) + w->row_offset[0] + at->row * w->row_stride,
+        .row_step = h->dilation * w->row_stride,
+        .rows = at->rows + h->kernel - 1,
+        .left = w->bare ? w->axis[2].before : 0, /* a ring has its padding */
+        .width = w->axis[2].out - 1 + vox_axis_span(&w->axis[2]),
+    };
+    e.columns = w->bare ? vox_min(w->axis[2].in, e.width - e.left) : e.width;
+    if (k->cut.twins == 2) { /* without padding; of each row, and twice as many in the tray */
+        e.offset += w->bare ? 0 : w->axis[2].before;
+        e.left = 0;
+        e.columns = w->axis[2].in;
+        e.width = 2 * e.columns;
+    }
+    e.end = e.rows;
+    if (k->skips_rows) {
+        e.first = vox_min(vox_ceil_div(vox_max(-top, 0), h->dilation), e.rows);
+        e.end = vox_min(vox_ceil_div(vox_max(h->in - top, 0), h->dilation), e.rows);
+    }
+    return e;
+}
+
 static void clear(float *row, int64_t from, int64_t end) {
     memset(row + from, 0, (size_t)(end - from) * sizeof *row);
 }
 
-/* Rows of one plane of the window under a piece, in all channels, into a tray's plane `to`; those
- * of plane `ahead`, if any, are asked for meanwhile. */
-static void fill_plane(const work *k, const piece *at, float *to, const float *plane,
-                       const float *ahead) {
-    enum { LINE = VOX_ALIGN / (int)sizeof(float), SECOND_LEVEL = 2 };
-    const vox_window *w = k->window;
+/* All channels of a plane into the tray's plane `to`. The hardware does not see so many short runs
+ * coming: what is AHEAD lines on is asked for, at the end in the plane that is `next`, if any. */
+static void fill_plane(const work *k, const excerpt *e, float *to, const float *plane,
+                       const float *next) {
+    enum { LINE = VOX_ALIGN / (int)sizeof(float), AHEAD = 64, NEAREST = 3 };
+    const int64_t channels = k->layer->conv.in_channels, stride = k->window->channel_stride;
     const conv_tray_shape *t = &k->packed->tray_shape;
-    const vox_axis *h = &w->axis[1];
-    const int64_t width = w->axis[2].out - 1 + vox_axis_span(&w->axis[2]);
-    /* In a bare plane there is no padding. */
-    const int64_t left = w->bare ? w->axis[2].before : 0;
-    const int64_t columns = w->bare ? vox_min(w->axis[2].in, width - left) : width;
-    const int64_t from =
-        (w->bare ? 0 : w->column_offset[0]) + w->row_offset[0] + at->row * w->row_stride;
-    for (int64_t c = 0; c < k->layer->conv.in_channels; c++)
-        for (int64_t r = 0; r < at->rows + h->kernel - 1; r++) {
+    const int64_t lines =
+        vox_max(e->end - e->first, 1) * k->cut.twins * vox_ceil_div(e->columns, LINE);
+    const int64_t ahead = vox_min(vox_ceil_div(AHEAD, lines), channels);
+    for (int64_t c = 0; c < channels; c++) {
+        const float *from = plane + e->offset + c * stride, *asked = from + ahead * stride;
+        if (c + ahead >= channels)
+            asked = next ? next + e->offset + (c + ahead - channels) * stride : NULL;
+        for (int64_t r = 0; r < e->rows; r++) {
             float *row = to + c * t->channel_stride + r * t->row_stride;
-            const int64_t number = at->row - h->before + r * h->dilation;
-            const int64_t offset = from + c * w->channel_stride + r * h->dilation * w->row_stride;
-            if (k->skips_rows && (number < 0 || number >= h->in)) {
-                clear(row, 0, width);
+            if (r < e->first || r >= e->end) {
+                clear(row, 0, e->width);
                 continue;
             }
-            clear(row, 0, left);
-            k->packed->kernel->copy_row(row + left, plane + offset, columns);
-            for (int64_t i = 0; ahead && i < columns; i += LINE)
-                __builtin_prefetch(ahead + offset + i, 0, SECOND_LEVEL);
-            clear(row, left + columns, width);
+            for (int64_t n = 0; asked && n < k->cut.twins; n++)
+                for (int64_t i = 0; i < e->columns; i += LINE)
+                    __builtin_prefetch(asked + r * e->row_step + n * k->window->row_stride + i, 0,
+                                       NEAREST);
+            const float *x = from + r * e->row_step;
+            if (k->cut.twins == 2) {
+                k->packed->kernel->weave_rows(row, x, x + k->window->row_stride, e->columns);
+                continue;
+            }
+            clear(row, 0, e->left);
+            k->packed->kernel->copy_row(row + e->left, x, e->columns);
+            clear(row, e->left + e->columns, e->width);
         }
+    }
 }
 
 /* The tray gets what a unit meets and the tray does not have: mostly one plane, for the others are
  * those of the unit before. */
 static void fill_tray(const work *k, const unit *u, conv_tray *t) {
-    const piece *at = &u->at;
-    const vox_window *w = k->window;
     const conv_packed *p = k->packed;
-    const int64_t kd = w->axis[0].kernel;
-    const float *const *wanted = w->planes + u->plane * kd;
-    const float *const *next = u->next < 0 ? NULL : w->planes + u->next * kd;
+    const excerpt e = excerpt_of(k, &u->at);
+    const int64_t kd = k->window->axis[0].kernel;
+    const float *const *wanted = k->window->planes + u->plane * kd;
     bool used[CONV_TRAY_PLANES] = {false};
+    int64_t slot[CONV_TRAY_PLANES], missing = 0; /* those to be filled */
     for (int64_t s = 0; s < kd; s++) {
-        if (t->piece != at->row)
+        if (t->piece != u->at.row)
             t->held[s] = NULL;
         for (int64_t d = 0; d < kd && t->held[s]; d++)
             used[s] = used[s] || t->held[s] == wanted[d];
     }
-    t->piece = at->row;
+    t->piece = u->at.row;
     for (int64_t d = 0; d < kd; d++) {
         t->planes[d] = NULL;
         if (!wanted[d])
@@ -273,11 +326,13 @@ static void fill_tray(const work *k, const unit *u, conv_tray *t) {
                 s++;
             used[s] = true;
             t->held[s] = wanted[d];
-            fill_plane(k, at, t->data + s * p->tray_shape.plane_stride, wanted[d],
-                       next ? next[d] : NULL);
+            slot[missing++] = s;
         }
         t->planes[d] = t->data + s * p->tray_shape.plane_stride;
     }
+    for (int64_t i = 0; i < missing; i++)
+        fill_plane(k, &e, t->data + slot[i] * p->tray_shape.plane_stride, t->held[slot[i]],
+                   i + 1 < missing ? t->held[slot[i + 1]] : NULL);
 }
 
 static void run_unit(void *user, int64_t number, int thread) {
@@ -294,10 +349,10 @@ static void run_unit(void *user, int64_t number, int thread) {
     if (!then || !then->called)
         return;
     const int64_t d = k->window->first + u.plane;
-    const int64_t together = k->cut.phases == 1 ? u.at.rows : 1; /* rows side by side */
-    for (int64_t r = 0; r < u.at.rows; r += together) {
+    const bool all = k->cut.phases == 1; /* lie side by side */
+    for (int64_t r = 0; r < u.at.rows; r += all ? u.at.rows : 1) {
         const int64_t row = u.at.row + r * k->cut.phases;
-        then->rows(then->user, d, row, row + together, thread);
+        then->rows(then->user, d, row, row + (all ? u.at.rows : k->cut.twins), thread);
     }
 }
 
@@ -323,7 +378,7 @@ void vox_conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
               .skips_rows = w->bare || vox_conv_skips_padding(layer, w->axis)};
     const int64_t weight_bytes = c->out_channels * vox_conv_taps(c) * (int64_t)sizeof(float);
     k.cut = cut_planes(w, c->in_channels / c->groups, k.blocks, weight_bytes,
-                       k.tray ? p->tray_shape.length : 0);
+                       k.tray ? p->tray_shape.length : 0, k.tray ? p->tray_shape.twins : 1);
     if (w->then)
         w->then->called = k.cut.parts == 1;
     for (int t = 0; k.tray && t < w->threads; t++)
@@ -332,9 +387,11 @@ void vox_conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
     const int64_t rows[3] = {k.cut.rows, last_rows(&k), last_rows(&k) - 1};
     for (int i = 0; i < 3; i++)
         for (int more = 0; rows[i] > 0 && more <= (group_out % p->blocks ? 1 : 0); more++) {
-            const vox_kernel_shape shape =
+            vox_kernel_shape shape =
                 vox_conv_kernel_shape(layer, w->axis, group_out / p->blocks + more, rows[i],
                                       k.cut.phases, w->bare && !k.tray);
+            if (k.cut.twins == 2)
+                shape = vox_conv_woven(shape);
             k.plan[i][more] = p->kernel->plan(&shape);
         }
     vox_spread(w->threads, w->count * k.cut.pieces * k.cut.parts, run_unit, &k);

@@ -29,7 +29,7 @@ static int64_t floats(const int64_t *extent, int n) {
 }
 
 static conv_tray_shape voxel_tray(const vox_conv3d *c, const vox_axis axis[3]) {
-    conv_tray_shape t = {0};
+    conv_tray_shape t = {.twins = 1};
     const int64_t most = VOXEL_TRAY_FLOATS / c->in_channels;
     const int64_t length = vox_max(most / VOXELS, 1) * VOXELS;
     const int64_t input[] = {c->in_channels, axis[0].in, axis[1].in, axis[2].in};
@@ -41,13 +41,32 @@ static conv_tray_shape voxel_tray(const vox_conv3d *c, const vox_axis axis[3]) {
     return t;
 }
 
-static conv_tray_shape row_tray(const vox_conv3d *c, const vox_axis axis[3]) {
-    conv_tray_shape t = {0};
+/* Rows of two phases that lie one below the other are woven where both always exist or do not. */
+static bool weaves(const conv_layer *layer, const vox_axis axis[3]) {
+    const vox_axis *h = &axis[1];
+    const int64_t group_out = layer->conv.out_channels;
+    const vox_kernel *kernel = vox_kernel_active(NULL);
+    if (!kernel || !vox_conv_skips_padding(layer, axis) || vox_conv_phases(h) % 2 != 0 ||
+        h->in % h->dilation != 0 || h->out % h->dilation != 0 || h->before % h->dilation != 0)
+        return false;
+    const int64_t blocks = vox_conv_blocks(layer, axis, kernel);
+    const vox_kernel_shape s =
+        vox_conv_kernel_shape(layer, axis, group_out / blocks, 1, h->dilation, false);
+    const vox_kernel_shape l =
+        vox_conv_kernel_shape(layer, axis, vox_ceil_div(group_out, blocks), 1, h->dilation, false);
+    return kernel->weaves(&s) && kernel->weaves(&l);
+}
+
+static conv_tray_shape row_tray(const conv_layer *layer, const vox_axis axis[3]) {
+    const vox_conv3d *c = &layer->conv;
+    conv_tray_shape t = {.twins = weaves(layer, axis) ? 2 : 1};
     const vox_axis *h = &axis[1], *w = &axis[2];
-    const int64_t width = w->out - 1 + vox_axis_span(w);
-    const int64_t planes[] = {c->in_channels, axis[0].kernel, h->in, width};
+    const int64_t row = w->out - 1 + vox_axis_span(w);
+    const int64_t width = t.twins == 2 ? 2 * w->in : row; /* woven ones have no padding */
+    const int64_t planes[] = {c->in_channels, axis[0].kernel, h->in, row};
     const int64_t fewest[] = {c->in_channels, axis[0].kernel, h->kernel - 1 + FEWEST_ROWS, width};
-    if (floats(planes, 4) <= CONV_NEAR_FLOATS || floats(fewest, 4) > 2 * TRAY_FLOATS)
+    /* Weaving is worth a copy by itself. */
+    if (floats(planes, 4) <= CONV_NEAR_FLOATS / t.twins || floats(fewest, 4) > 2 * TRAY_FLOATS)
         return t;
     t.row_stride = odd_lines(width);
     const int64_t row_floats = c->in_channels * axis[0].kernel * t.row_stride;
@@ -59,13 +78,14 @@ static conv_tray_shape row_tray(const vox_conv3d *c, const vox_axis axis[3]) {
     return t;
 }
 
-conv_tray_shape vox_conv_tray_shape(const vox_conv3d *c, const vox_axis axis[3]) {
-    const conv_tray_shape none = {0};
+conv_tray_shape vox_conv_tray_shape(const conv_layer *layer, const vox_axis axis[3]) {
+    const conv_tray_shape none = {.twins = 1};
+    const vox_conv3d *c = &layer->conv;
     if (c->groups > 1 || axis[1].stride > 1 || axis[2].stride > 1)
         return none;
     if (vox_conv_taps(c) == c->in_channels)
         return axis[0].stride > 1 ? none : voxel_tray(c, axis);
     if (vox_conv_phases(&axis[1]) > 1 && axis[0].kernel <= CONV_TRAY_PLANES)
-        return row_tray(c, axis);
+        return row_tray(layer, axis);
     return none;
 }

@@ -71,7 +71,8 @@ ParameterizedTestParameters(kernel, phases_of_dilated_layers_equal_fused_referen
     return isa_params();
 }
 
-ParameterizedTest(isa_name *isa, kernel, phases_of_dilated_layers_equal_fused_reference) {
+ParameterizedTest(isa_name *isa, kernel, phases_of_dilated_layers_equal_fused_reference,
+                  .timeout = 120) {
     static const struct {
         const char *what;
         int64_t in_channels, out_channels, kernel[3], dilation[3], in[3];
@@ -85,6 +86,31 @@ ParameterizedTest(isa_name *isa, kernel, phases_of_dilated_layers_equal_fused_re
         {"one channel", 1, 1, {3, 3, 3}, {1, 3, 2}, {3, 300, 720}, VOX_PAD_ZEROS},
         {"five rows", 1, 1, {3, 5, 1}, {1, 2, 1}, {3, 300, 720}, VOX_PAD_ZEROS},
         {"short rows", 64, 32, {3, 3, 3}, {2, 2, 2}, {8, 8, 8}, VOX_PAD_ZEROS},
+        /* Half a vector of one instruction set or another: rows of two phases are woven. */
+        {"woven by 8", 5, 7, {3, 3, 3}, {2, 4, 8}, {5, 64, 360}, VOX_PAD_ZEROS},
+        {"woven by 4", 5, 13, {3, 3, 3}, {1, 2, 4}, {4, 66, 364}, VOX_PAD_ZEROS},
+        {"woven by 2", 6, 3, {1, 3, 3}, {1, 2, 2}, {2, 128, 722}, VOX_PAD_ZEROS},
+        {"not to be woven: a phase is longer",
+         5,
+         7,
+         {3, 3, 3},
+         {2, 4, 8},
+         {5, 66, 360},
+         VOX_PAD_ZEROS},
+        {"not to be woven: half a phase more",
+         5,
+         7,
+         {3, 3, 3},
+         {2, 4, 8},
+         {5, 64, 364},
+         VOX_PAD_ZEROS},
+        {"woven, past the caches",
+         1,
+         6,
+         {3, 3, 3},
+         {2, 2, 8},
+         {8, 128, 704},
+         VOX_PAD_ZEROS}, /* 17.3 MB */
     };
     vox_error err = {0};
     cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
@@ -129,29 +155,59 @@ ParameterizedTest(isa_name *isa, kernel, large_arrays_equal_fused_reference, .ti
     }
 }
 
-/* Each row of a layer in phases is handed to what follows. */
-Test(kernel, phases_are_followed_by_other_layers) {
-    const int64_t size[3] = {5, 45, 720}, flat[3] = {1, 3, 3}, near[3] = {1, 1, 1};
-    const vox_conv3d first = dilated(6, 3, (const int64_t[]){3, 3, 1}, (const int64_t[]){2, 7, 1});
-    const vox_conv3d second = dilated(3, 2, flat, near);
+/* A chain of layers with ReLU between them: what the first ones make lies in rings, with its
+ * padding, and each row is handed to what follows. */
+static void expect_chain_fused(const char *isa, const vox_conv3d *conv, int count,
+                               const int64_t size[3], const char *what) {
     vox_error err = {0};
-    conv_case a = conv_case_of(&first, size, 1), b = conv_case_of(&second, size, 2);
-    float *y = malloc((size_t)b.out_count * sizeof *y),
-          *expected = malloc((size_t)b.out_count * sizeof *y);
-    ref_conv3d_fused(&a.ref, 1, size, a.x, a.w, a.b, b.x);
-    for (int64_t i = 0; i < b.in_count; i++)
-        b.x[i] = b.x[i] > 0 ? b.x[i] : 0;
-    ref_conv3d_fused(&b.ref, 1, size, b.x, b.w, b.b, expected);
-    vox_network *network = conv_case_network(&a);
-    cr_assert_eq(vox_network_activation(network, VOX_ACT_RELU, NULL, &err), VOX_OK);
-    cr_assert_eq(vox_network_conv3d(network, &second, b.w, b.b, &err), VOX_OK);
-    cr_assert_eq(vox_network_run(network, a.x, a.in, y, 3, &err), VOX_OK, "%s", err.message);
-    expect_equal(y, expected, b.out_count, vox_isa(), "followed");
+    vox_network *network = vox_network_new(&err);
+    float *x = NULL, *y = NULL;
+    int64_t voxels = product(size, 3), in[5] = {1, conv[0].in_channels, size[0], size[1], size[2]};
+    conv_case first = {0};
+    for (int i = 0; i < count; i++) {
+        conv_case c = conv_case_of(&conv[i], size, (uint64_t)i + 1);
+        float *made = malloc((size_t)(conv[i].out_channels * voxels) * sizeof *made);
+        ref_conv3d_fused(&c.ref, 1, size, i ? x : c.x, c.w, c.b, made);
+        cr_assert_eq(vox_network_conv3d(network, &conv[i], c.w, c.b, &err), VOX_OK);
+        for (int64_t k = 0; i + 1 < count && k < conv[i].out_channels * voxels; k++)
+            made[k] = made[k] > 0 ? made[k] : 0;
+        if (i + 1 < count)
+            cr_assert_eq(vox_network_activation(network, VOX_ACT_RELU, NULL, &err), VOX_OK);
+        free(x);
+        x = made;
+        if (i == 0)
+            first = c;
+        else
+            conv_case_free(&c);
+    }
+    const int64_t made = conv[count - 1].out_channels * voxels;
+    y = malloc((size_t)made * sizeof *y);
+    cr_assert_eq(vox_network_run(network, first.x, in, y, 3, &err), VOX_OK, "%s", err.message);
+    expect_equal(y, x, made, isa, what);
     vox_network_free(network);
-    conv_case_free(&a);
-    conv_case_free(&b);
+    conv_case_free(&first);
+    free(x);
     free(y);
-    free(expected);
+}
+
+ParameterizedTestParameters(kernel, phases_are_followed_by_other_layers) {
+    return isa_params();
+}
+
+ParameterizedTest(isa_name *isa, kernel, phases_are_followed_by_other_layers, .timeout = 120) {
+    static const int64_t one[3] = {1, 1, 1}, flat[3] = {1, 3, 3}, cube[3] = {3, 3, 3};
+    vox_error err = {0};
+    cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
+    const vox_conv3d bare[2] = {
+        dilated(6, 3, (const int64_t[]){3, 3, 1}, (const int64_t[]){2, 7, 1}),
+        dilated(3, 2, flat, one)};
+    expect_chain_fused(isa->text, bare, 2, (const int64_t[]){5, 45, 720}, "in an array");
+    for (int64_t d = 2; d <= 8; d *= 2) { /* is half a vector of one instruction set or another */
+        const vox_conv3d ring[3] = {dilated(1, 8, one, one),
+                                    dilated(8, 5, cube, (const int64_t[]){1, 8, d}),
+                                    dilated(5, 2, flat, one)};
+        expect_chain_fused(isa->text, ring, 3, (const int64_t[]){5, 80, 136}, "in a ring");
+    }
 }
 
 /* A pointwise convolution with one channel is fma(x, w, b): the vector arithmetic meets libm's fmaf

@@ -255,6 +255,122 @@ ParameterizedTest(isa_name *isa, kernel, stays_within_its_buffers, .timeout = 30
         run_and_compare(kernel, seed, seed % 2);
 }
 
+/* ---- Woven rows ---- */
+
+static int64_t half_vector(const char *isa) {
+    return strcmp(isa, "avx512") == 0 ? 8 : strcmp(isa, "avx2") == 0 ? 4 : 2;
+}
+
+/* Two rows of output, one a twin of the other: in each channel a row of a plane that does not end
+ * before its last column, woven with a row of another plane. */
+static void run_woven_and_compare(const vox_kernel *kernel, uint64_t seed, bool at_end) {
+    dice d = dice_new(seed);
+    const int64_t half = half_vector(kernel->name);
+    const bool bypass = seed % 3 == 0;
+    const int64_t columns = half * (bypass ? 4 * dice_between(&d, 1, 5) : dice_between(&d, 3, 20));
+    problem p = {.in_channels = dice_between(&d, 1, 4),
+                 .out_channels = dice_between(&d, 2, 30),
+                 .kernel = {dice_between(&d, 1, PLANES), dice_between(&d, 1, 3), 3},
+                 .row_stride = 1,
+                 .dilation = {1, half},
+                 .rows = dice_between(&d, 1, 5),
+                 .columns = columns,
+                 .bare = true,
+                 .before = {0, half},
+                 .row_length = columns,
+                 .present = {true, true, true}};
+    p.before[0] = dice_between(&d, 0, (int)p.kernel[1] - 1);
+    p.plane_rows = vox_max(p.rows - dice_between(&d, 0, 1), 1);
+    const vox_kernel_shape any = shape_of(&p, 0);
+    p.blocks = kernel->block_count(p.out_channels, &any);
+    const int64_t plane_count = p.in_channels * p.plane_rows * columns;
+    guarded plane[2][PLANES], woven[PLANES];
+    const float *planes[PLANES];
+    for (int i = 0; i < PLANES; i++) {
+        woven[i] = guarded_new(2 * plane_count, at_end);
+        planes[i] = woven[i].data;
+        for (int twin = 0; twin < 2; twin++)
+            plane[twin][i] = guarded_values(&d, plane_count, 0, at_end);
+        for (int64_t k = 0; k < plane_count; k += columns)
+            kernel->weave_rows(woven[i].data + 2 * k, plane[0][i].data + k, plane[1][i].data + k,
+                               columns);
+    }
+    guarded w = guarded_values(&d, p.out_channels * taps(&p), VOX_KERNEL_MAX_VECTOR - 1, at_end);
+    guarded bias = guarded_values(&d, p.out_channels, 0, at_end);
+    const int64_t twin_count = p.out_channels * p.rows * columns;
+    guarded out = guarded_new(2 * twin_count, at_end);
+    vox_row_tap row_taps[PLANES * MAX_SPAN];
+    int64_t row_offset[3], column_offset[3];
+    for (int64_t k = 0; k < 3; k++) {
+        row_offset[k] = (k - p.before[0]) * 2 * columns;
+        column_offset[k] = (k - 1) * 2 * half;
+    }
+    for (int64_t b = 0; b < p.blocks; b++) {
+        const int64_t first = p.out_channels * b / p.blocks;
+        vox_kernel_shape shape = shape_of(&p, p.out_channels * (b + 1) / p.blocks - first);
+        if (!kernel->weaves(&shape))
+            goto out;
+        shape.columns *= 2;
+        shape.in_columns *= 2;
+        shape.column_origin *= 2;
+        shape.column_dilation *= 2;
+        shape.woven = true;
+        const vox_kernel_plan plan = kernel->plan(&shape);
+        const vox_kernel_job job = {
+            .plan = &plan,
+            .planes = planes,
+            .in_channel_stride = p.plane_rows * 2 * columns,
+            .in_row_step = 2 * columns,
+            .row_offset = row_offset,
+            .column_offset = column_offset,
+            .row_origin = -p.before[0],
+            .row_stride = 1,
+            .row_dilation = 1,
+            .row_count = p.plane_rows,
+            .weight = w.data + first * taps(&p),
+            .bias = bias.data + first,
+            .out = out.data + first * p.rows * columns,
+            .out_channel_stride = p.rows * columns,
+            .out_row_stride = columns,
+            .twin_stride = twin_count,
+            .bypass = bypass,
+            .row_taps = row_taps,
+        };
+        kernel->run(&job);
+    }
+    for (int64_t i = 0; i < 2 * twin_count; i++) {
+        const int64_t k = i % columns, r = i / columns % p.rows,
+                      o = i / columns / p.rows % p.out_channels;
+        const float e = expected(&p, plane[i / twin_count], w.data, bias.data[o], o, r, k);
+        cr_assert_eq(out.data[i], e,
+                     "%s, seed %d, twin %d, channel %d, row %d, column %d: %a, not %a",
+                     kernel->name, (int)seed, (int)(i / twin_count), (int)o, (int)r, (int)k,
+                     (double)out.data[i], (double)e);
+    }
+out:
+    for (int i = 0; i < PLANES; i++) {
+        guarded_free(&woven[i]);
+        guarded_free(&plane[0][i]);
+        guarded_free(&plane[1][i]);
+    }
+    guarded_free(&w);
+    guarded_free(&bias);
+    guarded_free(&out);
+}
+
+ParameterizedTestParameters(kernel, woven_rows_stay_within_their_buffers) {
+    return isa_params();
+}
+
+ParameterizedTest(isa_name *isa, kernel, woven_rows_stay_within_their_buffers, .timeout = 300) {
+    vox_error err = {0};
+    cr_assert_eq(vox_isa_select(isa->text, &err), VOX_OK, "%s", err.message);
+    const vox_kernel *kernel = vox_kernel_active(&err);
+    cr_assert_not_null(kernel);
+    for (uint64_t seed = 0; seed < CASES / 4; seed++)
+        run_woven_and_compare(kernel, seed, seed % 2);
+}
+
 /* Row copies and row scalings, which have loops of their own for the rest of a row. */
 ParameterizedTestParameters(kernel, rows_stay_within_their_buffers) {
     return isa_params();
@@ -276,6 +392,15 @@ ParameterizedTest(isa_name *isa, kernel, rows_stay_within_their_buffers) {
             cr_assert_eq(memcmp(&to.data[n / 2], &machine_nan, sizeof machine_nan), 0);
             from.data[n / 2] = 2;
             kernel->copy_row(to.data, from.data, n);
+            const int64_t half = half_vector(kernel->name);
+            if (n % (2 * half) == 0) { /* the row's two halves woven */
+                kernel->weave_rows(to.data, from.data, from.data + n / 2, n / 2);
+                for (int64_t i = 0; i < n; i++)
+                    cr_assert_eq(
+                        to.data[i],
+                        from.data[i / half % 2 * (n / 2) + i / (2 * half) * half + i % half]);
+                kernel->copy_row(to.data, from.data, n);
+            }
             kernel->scale_row(to.data, to.data, n, 1.5f, -0.25f);
             for (int64_t i = 0; i < n; i++)
                 cr_assert_eq(to.data[i], fmaf(from.data[i], 1.5f, -0.25f));

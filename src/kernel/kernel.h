@@ -88,7 +88,7 @@ typedef struct vox_kernel_job {
     float *out; /* the block's first channel, first row; exactly `columns` of a row are written */
     int64_t out_channel_stride, out_row_stride;
     int64_t twin_stride;     /* woven: from the output of the first row to that of the second */
-    bool bypass;             /* the output may go to memory past the caches */
+    bool bypass;             /* the output may go to memory past the caches: settle() behind it */
     vox_kernel_ahead *ahead; /* or NULL; moves on */
     vox_row_tap *row_taps;   /* [kD*kH], for the kernel to write on */
 } vox_kernel_job;
@@ -107,6 +107,8 @@ typedef struct vox_kernel {
     bool (*weaves)(const vox_kernel_shape *shape);
     vox_kernel_plan (*plan)(const vox_kernel_shape *shape);
     void (*run)(const vox_kernel_job *job);
+    /* What the thread's jobs have put past the caches, other threads see from here on. */
+    void (*settle)(void);
     /* to[i] = from[i], every NaN vox_machine_nan(), for `columns` values. */
     void (*copy_row)(float *to, const float *from, int64_t columns);
     /* Weaves two rows, of which `columns` are a whole number of half vectors, as copy_row. */

@@ -1074,8 +1074,10 @@ static void run(const vox_kernel_job *job) {
             at.skip_first = false;
         }
     }
-    if (at.bypass)
-        vec_bypass_end();
+}
+
+static void settle(void) {
+    vec_bypass_end();
 }
 
 static void copy_row(float *to, const float *from, int64_t columns) {
@@ -1126,6 +1128,7 @@ const vox_kernel JOIN(vox_kernel_, VOX_ISA) = {TEXT(VOX_ISA),
                                                weaves,
                                                plan,
                                                run,
+                                               settle,
                                                copy_row,
                                                weave_rows,
                                                scale_row,

@@ -64,6 +64,7 @@ enum {
     PIECE_BYTES = 768 << 10, /* with the output, where something is done to that next */
     WEIGHT_BYTES = 512 << 10,
     UNITS_PER_THREAD = 12,
+    FEW_MACS = 4 << 20, /* a fiftieth of a millisecond: taking a unit should cost little of it */
     FEW_ROWS = 8
 };
 
@@ -101,9 +102,11 @@ typedef struct work {
     const conv_layer *layer;
     conv_packed *packed;
     const vox_window *window;
-    int64_t blocks;  /* of all groups */
-    bool tray;       /* jobs read what lies in trays */
-    bool skips_rows; /* those that are zero padding */
+    int64_t units;
+    int64_t together; /* of them: a thread takes as many at once where they are small */
+    int64_t blocks;   /* of all groups */
+    bool tray;        /* jobs read what lies in trays */
+    bool skips_rows;  /* those that are zero padding */
     cut cut;
     vox_kernel_plan plan[3][2]; /* [rows of a run, of the last run, one less][a block of one channel
                                    more] */
@@ -335,8 +338,7 @@ static void fill_tray(const work *k, const unit *u, conv_tray *t) {
                    i + 1 < missing ? t->held[slot[i + 1]] : NULL);
 }
 
-static void run_unit(void *user, int64_t number, int thread) {
-    const work *k = user;
+static void run_unit(const work *k, int64_t number, int thread) {
     const unit u = unit_of(k, number);
     if (u.at.rows <= 0)
         return;
@@ -354,6 +356,15 @@ static void run_unit(void *user, int64_t number, int thread) {
         const int64_t row = u.at.row + r * k->cut.phases;
         then->rows(then->user, d, row, row + (all ? u.at.rows : k->cut.twins), thread);
     }
+}
+
+static void run_units(void *user, int64_t number, int thread) {
+    const work *k = user;
+    const int64_t from = number * k->together, end = vox_min(from + k->together, k->units);
+    for (int64_t i = from; i < end; i++)
+        run_unit(k, i, thread);
+    if (k->window->bypass)
+        k->packed->kernel->settle();
 }
 
 /* A ring's strides lead through all sets of a cache; its rows are worth a copy where each is on a
@@ -394,5 +405,10 @@ void vox_conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
                 shape = vox_conv_woven(shape);
             k.plan[i][more] = p->kernel->plan(&shape);
         }
-    vox_spread(w->threads, w->count * k.cut.pieces * k.cut.parts, run_unit, &k);
+    k.units = w->count * k.cut.pieces * k.cut.parts;
+    const int64_t unit_macs =
+        k.cut.rows * w->axis[2].out * vox_conv_taps(c) * (group_out / p->blocks + 1) * k.cut.blocks;
+    k.together = vox_max(
+        vox_min(FEW_MACS / vox_max(unit_macs, 1), k.units / (UNITS_PER_THREAD * w->threads)), 1);
+    vox_spread(w->threads, vox_ceil_div(k.units, k.together), run_units, &k);
 }

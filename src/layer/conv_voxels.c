@@ -48,6 +48,8 @@ static void run_piece(void *user, int64_t piece, int thread) {
         job.ahead = next.columns > 0 ? &next : NULL;
         p->kernel->run(&job);
     }
+    if (k->bypass)
+        p->kernel->settle();
 }
 
 /* Planes [first, first + count) are a run of memory in each channel. */

@@ -49,10 +49,9 @@ INLINE vec result(const vox_kernel_job *job, vec v) {
  * the last. */
 typedef struct edges {
     vec_mask first[3], last[3];
-    bool few;                   /* of three taps, as said above */
-    bool none;                  /* is needed at all */
-    bool skip_first, skip_last; /* woven rows: the first vector at tap 0 and the last one at tap 2
-                                   meet padding in all lanes */
+    bool few;                  /* of three taps, as said above */
+    bool none;                 /* is needed at all */
+    bool row_begins, row_ends; /* with this tile */
 } edges;
 
 /* Where a tile is: everything about it that is not a constant of the code. */
@@ -110,7 +109,8 @@ INLINE void tap(const float *x, int64_t row_step, const float *weight, const int
     }
 }
 
-/* One tap of a woven row: a vector that meets padding does so in all lanes. e NULL: none does. */
+/* One tap of a woven row: where the row begins the first vector meets padding at tap 0, in all
+ * lanes, and where it ends the last one at tap 2. e NULL: neither. */
 INLINE void woven_tap(const float *x, const float *weight, const int block, const int across,
                       const edges *e, const int k, vec acc[MAX_BLOCK][MAX_VECTORS]) {
     const int end = e && k == 0 ? 0 : e && k == 2 ? across - 1 : -1; /* may be skipped */
@@ -127,7 +127,7 @@ INLINE void woven_tap(const float *x, const float *weight, const int block, cons
                 acc[m][n] = vec_fmadd(input[n], w, acc[m][n]);
         }
     }
-    if (!e || end < 0 || (k == 0 ? e->skip_first : e->skip_last))
+    if (!e || end < 0 || (k == 0 ? e->row_begins : e->row_ends))
         return;
     weight = one_address(weight); /* or they would be kept from above, in registers that there are
                                      not */
@@ -418,9 +418,47 @@ INLINE void held_plane(const vox_kernel_job *job, const place *at, const float *
     }
 }
 
-/* rows, vectors and bare are constants of each call. */
+/* One plane whose bare rows have a column of padding at either end. Of the vectors under the three
+ * taps two lie across lines; where no register is wanting they are made from the third, and so is
+ * the padding. rows and vectors are constants of each call. */
+INLINE void slid_plane(const vox_kernel_job *job, const place *at, const float *row,
+                       const float *weight, const int rows, const int vectors,
+                       vec acc[HELD_ROWS][MAX_VECTORS]) {
+    static const float zeros[VEC_WIDTH] = {0};
+    const int64_t step = job->in_row_step;
+    const edges *const e = at->edges;
+    vec w[9];
+    UNROLL for (int i = 0; i < 9; i++) w[i] = vec_broadcast(weight[i]);
+    UNROLL for (int q = 0; q < rows + 2; q++, row += step) {
+        if (q < at->kh || q >= at->kh_end)
+            continue;
+        if (q >= 2)
+            prefetch(row + rows * step, step, vectors, 1, false, 0); /* of the next band */
+        const float *const x = one_address(row);
+        vec left = vec_load(e->row_begins ? zeros : x - VEC_WIDTH), here = left, right;
+        UNROLL for (int n = 0; n <= vectors; n++, left = here, here = right) {
+            if (n == vectors)
+                right = vec_load(e->row_ends ? zeros : x + vectors * VEC_WIDTH);
+            else if (n == vectors - 1) /* may be the last of the row, and not whole */
+                right = vec_load_masked(x + n * VEC_WIDTH, &e->last[1]);
+            else
+                right = vec_load(x + n * VEC_WIDTH);
+            if (n == 0)
+                continue;
+            const vec under[3] = {vec_last_and(left, here), here, vec_and_first(here, right)};
+            UNROLL for (int k = 0; k < 3; k++) {
+                UNROLL for (int h = 2; h >= 0; h--) { /* row q at tap 0, q-1 at 1, ... */
+                    if (q - h >= 0 && q - h < rows)
+                        acc[q - h][n - 1] = vec_fmadd(under[k], w[h * 3 + k], acc[q - h][n - 1]);
+                }
+            }
+        }
+    }
+}
+
+/* rows, vectors, bare and slid are constants of each call. */
 INLINE void held(const vox_kernel_job *job, const place *at, const int rows, const int vectors,
-                 const bool bare) {
+                 const bool bare, const bool slid) {
     const vox_kernel_shape *s = &job->plan->shape;
     const edges ends = bare ? *at->edges : (edges){0};
     const edges *const e = bare ? &ends : NULL;
@@ -435,7 +473,9 @@ INLINE void held(const vox_kernel_job *job, const place *at, const int rows, con
             if (!job->planes[d])
                 continue;
             const float *row = job->planes[d] + in + job->row_offset[0];
-            if (bare && ends.few)
+            if (slid)
+                slid_plane(job, at, row + job->column_offset[1], weight, rows, vectors, acc);
+            else if (bare && ends.few)
                 held_plane(job, at, row, weight, rows, vectors, e, true, acc);
             else
                 held_plane(job, at, row, weight, rows, vectors, e, false, acc);
@@ -551,11 +591,15 @@ static tile_function *const shared_tiles[SHARED_ROWS][MAX_VECTORS][3] = {
 #define HELD(r, v)                                                                                 \
     static void held_##r##_##v(const vox_kernel_job *job, const place *at) {                       \
         if (r * v <= HELD_ACCUMULATORS)                                                            \
-            held(job, at, r, v, false);                                                            \
+            held(job, at, r, v, false, false);                                                     \
     }                                                                                              \
     static void bare_held_##r##_##v(const vox_kernel_job *job, const place *at) {                  \
         if (r * v <= HELD_ACCUMULATORS)                                                            \
-            held(job, at, r, v, true);                                                             \
+            held(job, at, r, v, true, false);                                                      \
+    }                                                                                              \
+    static void slid_##r##_##v(const vox_kernel_job *job, const place *at) {                       \
+        if (HOLDS_WEIGHTS && r * v <= HELD_ACCUMULATORS)                                           \
+            held(job, at, r, v, false, true);                                                      \
     }
 #define HELDS(r) HELD(r, 1) HELD(r, 2) HELD(r, 3) HELD(r, 4)
 
@@ -579,6 +623,7 @@ HELDS(8)
 /* [at the end of a bare row or plane][rows - 1][vectors - 1] */
 static tile_function *const held_tiles[2][HELD_ROWS][MAX_VECTORS] = {HELD_NAMES(held_),
                                                                      HELD_NAMES(bare_held_)};
+static tile_function *const slid_tiles[HELD_ROWS][MAX_VECTORS] = HELD_NAMES(slid_);
 
 /* ---- Output channels in the lanes ----
  *
@@ -832,7 +877,7 @@ static int64_t block_count(int64_t out_channels, const vox_kernel_shape *shape) 
     return best;
 }
 
-enum { PATH_TILES, PATH_WOVEN, PATH_SHARED, PATH_HELD, PATH_DEEP };
+enum { PATH_TILES, PATH_WOVEN, PATH_SHARED, PATH_HELD, PATH_SLID, PATH_DEEP };
 
 static bool shares(const vox_kernel_shape *s) {
     return s->block == 1 && s->shares_rows && s->kernel_size[1] > 1;
@@ -840,6 +885,11 @@ static bool shares(const vox_kernel_shape *s) {
 
 static bool holds(const vox_kernel_shape *s) {
     return shares(s) && s->kernel_size[1] == 3 && s->kernel_size[2] == 3;
+}
+
+static bool slides(const vox_kernel_shape *s) {
+    return HOLDS_WEIGHTS && holds(s) && s->bare && s->column_origin == -1 &&
+           s->column_dilation == 1 && s->in_columns == s->columns;
 }
 
 /* Only the first and the last vector of a row may meet columns that do not exist. */
@@ -873,7 +923,7 @@ static vox_kernel_plan plan(const vox_kernel_shape *shape) {
     }
     if (shares(shape)) {
         const bool three = holds(shape);
-        p.path = three ? PATH_HELD : PATH_SHARED;
+        p.path = slides(shape) ? PATH_SLID : three ? PATH_HELD : PATH_SHARED;
         p.across = p.across_lower = vox_ceil_div(vectors, three ? HELD_VECTORS : SHARED_VECTORS);
         const int64_t most = three ? held_rows(vox_ceil_div(vectors, p.across)) : SHARED_ROWS;
         p.height = vox_ceil_div(shape->rows, vox_ceil_div(shape->rows, most));
@@ -933,7 +983,7 @@ static void find_taps(const vox_kernel_job *job, int64_t row, int64_t rows, plac
     const int kh = at->kh, kh_end = at->kh_end;
     if (job->plan->path == PATH_HELD && !s->bare)
         return; /* a band that looks at every row is faster than one that asks */
-    if (job->plan->path == PATH_SHARED || job->plan->path == PATH_HELD) {
+    if (job->plan->path >= PATH_SHARED && job->plan->path <= PATH_SLID) {
         clip_taps(job, top, top, rows + s->kernel_size[1] - 1, job->row_stride, at);
         return;
     }
@@ -974,6 +1024,8 @@ static tile_function *choose(const vox_kernel_plan *plan, int64_t rows, int64_t 
         return woven_tiles[at_end][s->block - 1][width - 1];
     if (plan->path == PATH_SHARED)
         return shared_tiles[rows - 1][width - 1][kh == 5 ? 1 : kh == 7 ? 2 : 0];
+    if (plan->path == PATH_SLID)
+        return slid_tiles[rows - 1][width - 1];
     if (plan->path == PATH_HELD)
         return held_tiles[at_end][rows - 1][width - 1];
     if (plan->path == PATH_DEEP)
@@ -1000,8 +1052,8 @@ static void find_edges(const vox_kernel_shape *s, int64_t column, int64_t width,
         e->last[k] = existing(s, first + (width - 1) * VEC_WIDTH,
                               k == 2 || (both && k == 0) ? &ends : &middle);
     }
-    e->skip_first = column == 0;
-    e->skip_last = column + width * VEC_WIDTH == s->columns;
+    e->row_begins = column == 0;
+    e->row_ends = column + width * VEC_WIDTH >= s->columns;
     e->few = middle && kw == 3;
     e->none = middle && ends;
 }
@@ -1055,6 +1107,7 @@ static void run(const vox_kernel_job *job) {
             find_edges(s, (row_units - width) * unit, width, &ends[1]);
             for (int k = 0; k < 3; k++)
                 ends[2].first[k] = ends[2].last[k] = vec_lanes(0, VEC_WIDTH);
+            ends[2].row_begins = ends[2].row_ends = false;
             ends[2].few = ends[2].none = true;
             known = count;
         }

@@ -49,6 +49,19 @@ static inline vec vec_broadcast(float x) {
     return _mm256_set1_ps(x);
 }
 
+/* Moved by one lane: the last of a and b's but the last; a's but the first and the first of b. */
+static inline vec vec_last_and(vec a, vec b) {
+    const vec middle = _mm256_permute2f128_ps(a, b, 0x21);
+    return _mm256_castsi256_ps(
+        _mm256_alignr_epi8(_mm256_castps_si256(b), _mm256_castps_si256(middle), 12));
+}
+
+static inline vec vec_and_first(vec a, vec b) {
+    const vec middle = _mm256_permute2f128_ps(a, b, 0x21);
+    return _mm256_castsi256_ps(
+        _mm256_alignr_epi8(_mm256_castps_si256(middle), _mm256_castps_si256(a), 4));
+}
+
 /* The first halves of a and b, and the second ones. */
 static inline vec vec_low_halves(vec a, vec b) {
     return _mm256_permute2f128_ps(a, b, 0x20);

@@ -56,6 +56,17 @@ static inline vec vec_broadcast(float x) {
     return _mm512_set1_ps(x);
 }
 
+/* Moved by one lane: the last of a and b's but the last; a's but the first and the first of b. */
+static inline vec vec_last_and(vec a, vec b) {
+    return _mm512_castsi512_ps(
+        _mm512_alignr_epi32(_mm512_castps_si512(b), _mm512_castps_si512(a), 15));
+}
+
+static inline vec vec_and_first(vec a, vec b) {
+    return _mm512_castsi512_ps(
+        _mm512_alignr_epi32(_mm512_castps_si512(b), _mm512_castps_si512(a), 1));
+}
+
 /* The first halves of a and b, and the second ones. */
 static inline vec vec_low_halves(vec a, vec b) {
     return _mm512_shuffle_f32x4(a, b, 0x44);

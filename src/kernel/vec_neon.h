@@ -27,6 +27,15 @@ static inline vec vec_broadcast(float x) {
     return vdupq_n_f32(x);
 }
 
+/* Moved by one lane: the last of a and b's but the last; a's but the first and the first of b. */
+static inline vec vec_last_and(vec a, vec b) {
+    return vextq_f32(a, b, 3);
+}
+
+static inline vec vec_and_first(vec a, vec b) {
+    return vextq_f32(a, b, 1);
+}
+
 /* The first halves of a and b, and the second ones. */
 static inline vec vec_low_halves(vec a, vec b) {
     return vcombine_f32(vget_low_f32(a), vget_low_f32(b));

@@ -40,6 +40,15 @@ static inline vec vec_broadcast(float x) {
 }
 
 /* Lane by lane: v, or where that is NaN other. */
+/* Moved by one lane: the last of a and b's but the last; a's but the first and the first of b. */
+static inline vec vec_last_and(vec a, vec b) {
+    return (vec){a[3], b[0], b[1], b[2]};
+}
+
+static inline vec vec_and_first(vec a, vec b) {
+    return (vec){a[1], a[2], a[3], b[0]};
+}
+
 /* The first halves of a and b, and the second ones. */
 static inline vec vec_low_halves(vec a, vec b) {
     return (vec){a[0], a[1], b[0], b[1]};

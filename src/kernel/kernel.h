@@ -85,7 +85,8 @@ typedef struct vox_kernel_job {
     const float *weight; /* [in_channels][kD][kH][kW][block]; the kernel may read up to
                             VOX_KERNEL_MAX_VECTOR - 1 floats past the last */
     const float *bias;   /* [block] */
-    float *out; /* the block's first channel, first row; exactly `columns` of a row are written */
+    float *out; /* the block's first channel, first row; exactly `columns` of a row are written, of
+                   woven ones half as many of each */
     int64_t out_channel_stride, out_row_stride;
     int64_t twin_stride;     /* woven: from the output of the first row to that of the second */
     bool bypass;             /* the output may go to memory past the caches: settle() behind it */

@@ -437,7 +437,7 @@ INLINE void slid_plane(const vox_kernel_job *job, const place *at, const float *
         const float *const x = one_address(row);
         vec left = vec_load(e->row_begins ? zeros : x - VEC_WIDTH), here = left, right;
         UNROLL for (int n = 0; n <= vectors; n++, left = here, here = right) {
-            if (n == vectors)
+            if (n == vectors) /* is whole: of several tiles in a row each has two vectors or more */
                 right = vec_load(e->row_ends ? zeros : x + vectors * VEC_WIDTH);
             else if (n == vectors - 1) /* may be the last of the row, and not whole */
                 right = vec_load_masked(x + n * VEC_WIDTH, &e->last[1]);

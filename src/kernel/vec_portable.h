@@ -39,7 +39,6 @@ static inline vec vec_broadcast(float x) {
     return (vec){x, x, x, x};
 }
 
-/* Lane by lane: v, or where that is NaN other. */
 /* Moved by one lane: the last of a and b's but the last; a's but the first and the first of b. */
 static inline vec vec_last_and(vec a, vec b) {
     return (vec){a[3], b[0], b[1], b[2]};
@@ -58,6 +57,7 @@ static inline vec vec_high_halves(vec a, vec b) {
     return (vec){a[2], a[3], b[2], b[3]};
 }
 
+/* Lane by lane: v, or where that is NaN other. */
 static inline vec vec_unless_nan(vec v, vec other) {
     for (int i = 0; i < VEC_WIDTH; i++)
         v[i] = v[i] == v[i] ? v[i] : other[i];

@@ -64,7 +64,7 @@ enum {
     PIECE_BYTES = 768 << 10, /* with the output, where something is done to that next */
     WEIGHT_BYTES = 512 << 10,
     UNITS_PER_THREAD = 12,
-    FEW_MACS = 4 << 20, /* a fiftieth of a millisecond: taking a unit should cost little of it */
+    FEW_MACS = 2 << 20, /* some 20 us of a core with AVX-512: taking a unit costs little of it */
     FEW_ROWS = 8
 };
 
@@ -147,8 +147,8 @@ typedef struct unit {
     int64_t part;
 } unit;
 
-/* Two planes of a phase at least, or there is nothing to share. Threads then have their own phases,
- * and so their own planes. */
+/* Only where each phase has two planes or more: threads then have their own phases, and so their
+ * own planes. In a slab of fewer they have their own rows. */
 static int64_t plane_phases(const vox_window *w) {
     const int64_t phases = vox_conv_phases(&w->axis[0]);
     return w->count >= 2 * phases ? phases : 1;
@@ -406,8 +406,8 @@ void vox_conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
             k.plan[i][more] = p->kernel->plan(&shape);
         }
     k.units = w->count * k.cut.pieces * k.cut.parts;
-    const int64_t unit_macs =
-        k.cut.rows * w->axis[2].out * vox_conv_taps(c) * (group_out / p->blocks + 1) * k.cut.blocks;
+    const int64_t unit_macs = k.cut.twins * k.cut.rows * w->axis[2].out * vox_conv_taps(c) *
+                              (group_out / p->blocks + 1) * k.cut.blocks;
     k.together = vox_max(
         vox_min(FEW_MACS / vox_max(unit_macs, 1), k.units / (UNITS_PER_THREAD * w->threads)), 1);
     vox_spread(w->threads, vox_ceil_div(k.units, k.together), run_units, &k);

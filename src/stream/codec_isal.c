@@ -57,8 +57,8 @@ static vox_inflate_result inflate_some(void *state, vox_inflate_io *io) {
 /* The stream and, behind it, the buffer of the level that wants most. */
 typedef struct deflater {
     struct isal_zstream stream;
+    uint8_t buffer[ISAL_DEF_LVL3_DEFAULT]; /* ISA-L keeps pointers there: on a border of 8 bytes */
     int level;
-    uint8_t buffer[ISAL_DEF_LVL3_DEFAULT];
 } deflater;
 
 _Static_assert(ISAL_DEF_LVL1_DEFAULT <= ISAL_DEF_LVL3_DEFAULT &&

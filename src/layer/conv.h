@@ -71,9 +71,10 @@ conv_tray_shape vox_conv_tray_shape(const conv_layer *layer, const vox_axis axis
 
 /* ---- Packed ---- */
 
-/* Into how many blocks the output channels of a group are cut, whatever the planes turn out to be.
- */
-int64_t vox_conv_blocks(const conv_layer *layer, const vox_axis axis[3], const vox_kernel *kernel);
+/* Whether the kernel can do something with jobs of this shape, for all blocks of output channels,
+ * whatever the planes turn out to be. */
+bool vox_conv_all_blocks(const conv_layer *layer, const vox_axis axis[3], const vox_kernel *kernel,
+                         vox_kernel_shape shape, bool (*can)(const vox_kernel_shape *shape));
 
 /* What a run has besides the planes; one block, with all that it points at. */
 typedef struct conv_packed {

@@ -87,9 +87,21 @@ static void pack_block(void *user, int64_t block, int thread) {
             *to++ = k->layer->weight[o * taps + t];
 }
 
-int64_t vox_conv_blocks(const conv_layer *layer, const vox_axis axis[3], const vox_kernel *kernel) {
+/* A group's output channels are cut into as many, whatever the planes turn out to be. */
+static int64_t group_blocks(const conv_layer *layer, const vox_axis axis[3],
+                            const vox_kernel *kernel) {
     const vox_kernel_shape plane = vox_conv_kernel_shape(layer, axis, 0, axis[1].out, 1, false);
     return kernel->block_count(layer->conv.out_channels / layer->conv.groups, &plane);
+}
+
+bool vox_conv_all_blocks(const conv_layer *layer, const vox_axis axis[3], const vox_kernel *kernel,
+                         vox_kernel_shape shape, bool (*can)(const vox_kernel_shape *shape)) {
+    const int64_t group_out = layer->conv.out_channels / layer->conv.groups;
+    const int64_t blocks = group_blocks(layer, axis, kernel);
+    shape.block = (int)(group_out / blocks);
+    const bool small = can(&shape);
+    shape.block = (int)vox_ceil_div(group_out, blocks);
+    return small && can(&shape);
 }
 
 vox_status vox_conv_prepare(const vox_layer *l, const vox_axis axis[3], int threads,
@@ -109,7 +121,7 @@ vox_status vox_conv_prepare(const vox_layer *l, const vox_axis axis[3], int thre
         return VOX_ERR_RESOURCE;
     lay_out(p, (char *)p, c, &tray, threads);
     p->kernel = kernel;
-    p->blocks = vox_conv_blocks(layer, axis, kernel);
+    p->blocks = group_blocks(layer, axis, kernel);
     p->tray_shape = tray;
     for (int64_t k = 0; k < c->kernel_size[1]; k++)
         p->row_offset[k] = k * tray.row_stride;
@@ -126,16 +138,11 @@ vox_status vox_conv_prepare(const vox_layer *l, const vox_axis axis[3], int thre
  * side are wanted at every tap. */
 bool vox_conv_reads_bare(const vox_layer *l, const vox_axis axis[3]) {
     const conv_layer *layer = (const conv_layer *)l;
-    const int64_t group_out = layer->conv.out_channels / layer->conv.groups;
     const vox_kernel *kernel = vox_kernel_active(NULL);
     if (!kernel || !vox_conv_skips_padding(layer, axis) || axis[2].stride != 1 ||
         axis[2].before < 0)
         return false;
-    vox_kernel_shape s =
+    const vox_kernel_shape s =
         vox_conv_kernel_shape(layer, axis, 0, axis[1].out, vox_conv_phases(&axis[1]), true);
-    const int64_t blocks = vox_conv_blocks(layer, axis, kernel);
-    s.block = (int)(group_out / blocks);
-    bool can = kernel->reads_bare(&s);
-    s.block = (int)vox_ceil_div(group_out, blocks);
-    return can && kernel->reads_bare(&s);
+    return vox_conv_all_blocks(layer, axis, kernel, s, kernel->reads_bare);
 }

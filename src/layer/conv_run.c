@@ -68,12 +68,13 @@ enum {
     FEW_ROWS = 8
 };
 
-/* `blocks` blocks, whose weights are `weight_bytes`, over `channels` input channels. */
+/* `blocks` blocks, whose weights are `weight_bytes`, over `channels` input channels. tray NULL:
+ * they read the planes where they lie. */
 static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int64_t weight_bytes,
-                      int64_t tray_rows, int64_t twins) {
+                      const conv_tray_shape *tray) {
     const int64_t planes_floats = channels * w->axis[0].kernel * w->axis[1].in * w->row_stride;
-    const bool apart = tray_rows > 0 || planes_floats > CONV_NEAR_FLOATS;
-    cut c = {.phases = apart ? vox_conv_phases(&w->axis[1]) : 1, .twins = twins};
+    const bool apart = tray || planes_floats > CONV_NEAR_FLOATS;
+    cut c = {.phases = apart ? vox_conv_phases(&w->axis[1]) : 1, .twins = tray ? tray->twins : 1};
     const int64_t height = vox_ceil_div(w->axis[1].out, c.phases);
     const int64_t out_floats = w->then ? w->to->channels * w->axis[2].out : 0;
     const int64_t row_bytes =
@@ -82,8 +83,8 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int
     const int64_t wanted = UNITS_PER_THREAD * w->threads;
     int64_t parts =
         w->by_channel ? blocks : vox_min(vox_ceil_div(weight_bytes, WEIGHT_BYTES), blocks);
-    const int64_t whole = w->count * c.phases / twins; /* runs, if each were as long as can be */
-    const int64_t most = tray_rows > 0 ? tray_rows : vox_max(PIECE_BYTES / row_bytes, FEW_ROWS);
+    const int64_t whole = w->count * c.phases / c.twins; /* runs, if each were as long as can be */
+    const int64_t most = tray ? tray->length : vox_max(PIECE_BYTES / row_bytes, FEW_ROWS);
     int64_t cuts = vox_ceil_div(height, most);
     if (whole * parts * cuts < wanted) /* shorter ones, of rows that share their input */
         cuts = vox_max(
@@ -92,7 +93,7 @@ static cut cut_planes(const vox_window *w, int64_t channels, int64_t blocks, int
         parts = vox_min(vox_ceil_div(wanted, whole * cuts), blocks);
     c.rows = vox_ceil_div(height, cuts);
     c.runs = vox_ceil_div(height, c.rows);
-    c.pieces = c.runs * c.phases / twins;
+    c.pieces = c.runs * c.phases / c.twins;
     c.blocks = vox_ceil_div(blocks, parts);
     c.parts = vox_ceil_div(blocks, c.blocks);
     return c;
@@ -112,8 +113,7 @@ typedef struct work {
                                    more] */
 } work;
 
-/* Rows row, row + phases, ... of an output plane, and where those are woven the ones behind them.
- */
+/* Rows row, row + phases, ... of an output plane, and each one's twin behind it, if any. */
 typedef struct piece {
     int64_t row, rows;
     int plan;
@@ -389,7 +389,7 @@ void vox_conv_window(const vox_layer *l, void *prepared, const vox_window *w) {
               .skips_rows = w->bare || vox_conv_skips_padding(layer, w->axis)};
     const int64_t weight_bytes = c->out_channels * vox_conv_taps(c) * (int64_t)sizeof(float);
     k.cut = cut_planes(w, c->in_channels / c->groups, k.blocks, weight_bytes,
-                       k.tray ? p->tray_shape.length : 0, k.tray ? p->tray_shape.twins : 1);
+                       k.tray ? &p->tray_shape : NULL);
     if (w->then)
         w->then->called = k.cut.parts == 1;
     for (int t = 0; k.tray && t < w->threads; t++)

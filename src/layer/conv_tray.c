@@ -44,17 +44,12 @@ static conv_tray_shape voxel_tray(const vox_conv3d *c, const vox_axis axis[3]) {
 /* Rows of two phases that lie one below the other are woven where both always exist or do not. */
 static bool weaves(const conv_layer *layer, const vox_axis axis[3]) {
     const vox_axis *h = &axis[1];
-    const int64_t group_out = layer->conv.out_channels;
     const vox_kernel *kernel = vox_kernel_active(NULL);
     if (!kernel || !vox_conv_skips_padding(layer, axis) || vox_conv_phases(h) % 2 != 0 ||
         h->in % h->dilation != 0 || h->out % h->dilation != 0 || h->before % h->dilation != 0)
         return false;
-    const int64_t blocks = vox_conv_blocks(layer, axis, kernel);
-    const vox_kernel_shape s =
-        vox_conv_kernel_shape(layer, axis, group_out / blocks, 1, h->dilation, false);
-    const vox_kernel_shape l =
-        vox_conv_kernel_shape(layer, axis, vox_ceil_div(group_out, blocks), 1, h->dilation, false);
-    return kernel->weaves(&s) && kernel->weaves(&l);
+    const vox_kernel_shape s = vox_conv_kernel_shape(layer, axis, 0, 1, h->dilation, false);
+    return vox_conv_all_blocks(layer, axis, kernel, s, kernel->weaves);
 }
 
 static conv_tray_shape row_tray(const conv_layer *layer, const vox_axis axis[3]) {

@@ -16,8 +16,14 @@ static bool spread_lines(int64_t *n) {
     return vox_mul(lines > few ? lines | 1 : lines, VOX_LINE, n);
 }
 
+/* Whether nothing is copied into the padding along an axis. */
+static bool padding_stays(const vox_axis *a) {
+    return a->mode == VOX_PAD_ZEROS || vox_axis_padded(a) == a->in;
+}
+
 static vox_status lay_out_rows(vox_feed *f, vox_error *err) {
     const vox_axis *h = &f->axis[1], *w = &f->axis[2];
+    const bool split = w->stride > 1; /* rows are padded elsewhere, and copied with their ends */
     vox_plane_layout *l = &f->layout;
     *l = (vox_plane_layout){.channels = f->in[0],
                             .rows = f->in[2],
@@ -28,7 +34,9 @@ static vox_status lay_out_rows(vox_feed *f, vox_error *err) {
                             .front_columns = vox_axis_front(w),
                             .phases = w->stride,
                             .phase_length = vox_ceil_div(vox_axis_padded(w), w->stride),
-                            .fill = f->window ? f->window->fill : 0};
+                            .fill = f->window ? f->window->fill : 0,
+                            .rows_stay = padding_stays(h),
+                            .columns_stay = !split && padding_stays(w)};
     int64_t row, plane, slot, all; /* all: of a ring that holds the whole volume, the worst case */
     if (!vox_mul(l->phases, l->phase_length, &row) || !spread_lines(&row) ||
         !vox_mul(row, l->padded_rows, &plane) || !spread_lines(&plane) ||
@@ -139,7 +147,7 @@ void vox_feed_rewind(vox_feed *f) {
 /* ---- Padding ---- */
 
 bool vox_feed_border_stays(const vox_feed *f) {
-    return !f->window || (f->axis[2].mode == VOX_PAD_ZEROS && f->layout.phases == 1);
+    return f->layout.columns_stay;
 }
 
 /* The left and right ends of one padded row, from its interior. */
@@ -215,7 +223,7 @@ static void pad_plane(void *user, int64_t unit, int thread) {
 
 void vox_feed_pad_planes(const vox_feed *f, int64_t d, int64_t count) {
     padding p = {f, d, count};
-    if (f->window && f->axis[1].mode != VOX_PAD_ZEROS && f->layout.padded_rows > f->in[2])
+    if (!f->layout.rows_stay)
         vox_spread(f->threads, f->in[0] * count, pad_plane, &p);
 }
 

@@ -10,8 +10,9 @@
 #include <string.h>
 
 bool vox_pool_fits(const vox_pool *p, const vox_plane_layout *layout) {
-    return memcmp(&p->layout, layout, offsetof(vox_plane_layout, fill)) == 0 &&
-           p->layout.fill == layout->fill;
+    const vox_plane_layout *l = &p->layout;
+    return memcmp(l, layout, offsetof(vox_plane_layout, fill)) == 0 && l->fill == layout->fill &&
+           l->rows_stay == layout->rows_stay && l->columns_stay == layout->columns_stay;
 }
 
 /* In front of the first slot: the first input of a row lies on a cache line then, and so do the

@@ -21,6 +21,9 @@ typedef struct vox_plane_layout {
     int64_t phases, phase_length;
     int64_t row_stride, channel_stride, slot_stride;
     float fill; /* of padding without a source */
+    /* Whether the padding above and below, and to the left and right, is never written: it stays
+     * `fill`. Where not, the reader writes it for every plane anew. */
+    bool rows_stay, columns_stay;
 } vox_plane_layout;
 
 /* While a run is simulated a pool only counts; the most slots that were taken at a time are then
@@ -37,6 +40,8 @@ typedef struct vox_pool {
     float **idle; /* [most], a stack: the first most - taken are free */
 } vox_pool;
 
+/* Whether planes laid out like that can take the pool's slots: in the same places, and with padding
+ * that none of the readers spoils for another. */
 bool vox_pool_fits(const vox_pool *p, const vox_plane_layout *layout);
 /* INT64_MAX where they overflow. */
 int64_t vox_pool_bytes(const vox_pool *p);

@@ -358,8 +358,8 @@ class StateDict:
         return check(build, self.words, self.output, self.network.state)
 
     def __str__(self):
-        return "input %s: %s" % (tuple(self.network.x.shape), "; ".join(line.split("#")[0].strip()
-                                                                      for line in self.network.lines))
+        lines = "; ".join(line.split("#")[0].strip() for line in self.network.lines)
+        return "%s, input %s: %s" % (" ".join(self.words[4:]), tuple(self.network.x.shape), lines)
 
 
 class Initial:

@@ -64,7 +64,14 @@ static void random_conv(graph *g, dice *d, int from) {
     p.conv.in_channels = g->shape[from][0];
     p.conv.out_channels = dice_between(d, 1, 9);
     p.conv.padding_mode = (vox_padding_mode)(dice_between(d, 0, 2) ? 0 : dice_between(d, 0, 3));
-    for (int i = 0; i < 3; i++) {
+    if (dice_between(d, 0, 2) == 0)
+        p.conv.out_channels = p.conv.in_channels;
+    const bool plain = dice_between(d, 0, 1);
+    for (int i = 0; i < 3 && plain; i++) {
+        p.conv.kernel_size[i] = 3;
+        p.conv.padding_before[i] = p.conv.padding_after[i] = 1;
+    }
+    for (int i = 0; i < 3 && !plain; i++) {
         p.conv.kernel_size[i] = dice_between(d, 1, 3);
         p.conv.stride[i] = dice_between(d, 0, 3) ? 1 : 2;
         p.conv.dilation[i] = dice_between(d, 0, 3) ? 1 : 2;
@@ -84,15 +91,16 @@ static vox_status add_pool(vox_network *n, const void *parameters) {
     return vox_network_pool3d(n, parameters, NULL);
 }
 
-/* Now and then one window over all: a voxel for every channel. */
+/* Now and then one window over all, a voxel for every channel; or one that keeps the size. */
 static void random_pool(graph *g, dice *d, int from) {
     vox_pool3d p;
-    const bool all = dice_between(d, 0, 1);
+    const bool all = dice_between(d, 0, 1), keeps = !all && dice_between(d, 0, 1);
     vox_pool3d_defaults(&p);
     p.average = all || dice_between(d, 0, 1);
     for (int i = 0; i < 3; i++) {
-        p.kernel_size[i] = all ? g->shape[from][1 + i] : dice_between(d, 1, 3);
-        p.stride[i] = dice_between(d, 1, 2);
+        p.kernel_size[i] = all ? g->shape[from][1 + i] : keeps ? 3 : dice_between(d, 1, 3);
+        p.stride[i] = keeps ? 1 : dice_between(d, 1, 2);
+        p.padding_before[i] = p.padding_after[i] = keeps ? 1 : 0;
     }
     add_alone(g, from, add_pool, &p);
 }
@@ -345,6 +353,46 @@ Test(network, streams_what_its_layers_give_alone) {
         free_graph(&g);
     }
     cr_assert_gt(joined, 125);
+}
+
+/* Planes of one size behind each other, padded once as one mode says and once as another: what
+ * one layer writes into its padding is not what the next one finds in its own. Along W in phases
+ * too (stride 2 there, and behind it a layer that doubles W again). */
+Test(network, padding_modes_do_not_meet_in_one_ring) {
+    for (int k = 0; k < 2 * 4 * 4; k++) {
+        const vox_padding_mode mode[3] = {(vox_padding_mode)(k / 4 % 4), (vox_padding_mode)(k % 4),
+                                          (vox_padding_mode)(k / 4 % 4)};
+        dice d = dice_new((uint64_t)k);
+        graph g = {.network = vox_network_new(NULL)};
+        float *x = new_value(&g, (const int64_t[4]){2, 9, 6, 10});
+        for (int64_t i = 0; i < product(g.shape[0], 4); i++)
+            x[i] = dice_value(&d);
+        for (int i = 0; i < 3; i++) {
+            conv_parameters p = {.weight = random_values(&d, 2 * 2 * 27)};
+            vox_conv3d_defaults(&p.conv);
+            p.conv.in_channels = p.conv.out_channels = 2;
+            p.conv.padding_mode = mode[i];
+            for (int a = 0; a < 3; a++) {
+                p.conv.kernel_size[a] = 3;
+                p.conv.padding_before[a] = p.conv.padding_after[a] = 1;
+            }
+            p.conv.stride[2] = k < 16 ? 1 : 2;
+            add_alone(&g, g.count - 1, add_conv, &p);
+            free(p.weight);
+            vox_resize r;
+            vox_resize_defaults(&r);
+            memcpy(r.size, (const int64_t[3]){9, 6, 10}, sizeof r.size);
+            if (k >= 16)
+                add_alone(&g, g.count - 1, add_resize, &r);
+        }
+        const int value = vox_network_value(g.network);
+        float *y = malloc((size_t)product(g.shape[value], 4) * sizeof *y);
+        stream(&g, value, 1 + k % 3, 2, y);
+        cr_assert(same(y, g.value[value], product(g.shape[value], 4)), "modes %d and %d, stride %d",
+                  mode[0], mode[1], k < 16 ? 1 : 2);
+        free(y);
+        free_graph(&g);
+    }
 }
 
 /* Parts of the output along H and W, as for planes that are too large. */

@@ -189,8 +189,11 @@ class Case:
                 # and d leave of it, and 0 where its square is below 3 * 2^-23 (nibabel).
                 e = 4 * 2.0 ** -23
                 first = math.sqrt(max(0, 1 + np.trace(self.proper(b)))) / 2
-                slack = slack + 2 * min(math.sqrt(e), e / max(first, 1e-9)) * np.abs(a[:3, :3]).sum() * max(
-                    before.shape[:3])
+                off = min(math.sqrt(e), e / max(first, 1e-9))
+                # Of the input's, nifticlib takes a square below 1e-7 as 0 (nifti_quatern_to_dmat44).
+                square = 1 - sum(float(before.header["quatern_" + x]) ** 2 for x in "bcd")
+                off += math.sqrt(square) if 0 < square < 1e-7 else 0
+                slack = slack + 2 * off * np.abs(a[:3, :3]).sum() * max(before.shape[:3])
             problem = self.compare(a @ old, b @ new, slack)
             if problem:
                 return form + ": " + problem

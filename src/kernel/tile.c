@@ -288,7 +288,11 @@ INLINE void tile(const vox_kernel_job *job, const place *at, const int block, co
  *
  * Each output still takes its taps in the order kd, kh, kw, for q only ascends. */
 
-enum { SHARED_ROWS = 6, SHARED_VECTORS = VEC_ACCUMULATORS / SHARED_ROWS };
+enum {
+    MAX_SHARED_ROWS = 6,
+    SHARED_ROWS = VEC_ACCUMULATORS < 24 ? 4 : MAX_SHARED_ROWS,
+    SHARED_VECTORS = VEC_ACCUMULATORS / SHARED_ROWS,
+};
 
 /* One input row at one tap along W into output rows [low, high), which meet it at successive taps
  * along H: `weight` is that of output row 0, the next row's lies kw in front of it. */
@@ -367,12 +371,12 @@ INLINE void shared(const vox_kernel_job *job, const place *at, const int rows, c
 
 /* Kernels of 3 x 3, the commonest. Of 32 registers the nine weights of a plane take nine, which
  * leaves 21 for accumulators and two for inputs. Of 16 registers, 12 hold accumulators, three the
- * inputs of a row at one tap, and one a weight, loaded once for the three. */
+ * weights that a row meets at one tap along W, loaded once for all of its vectors, and one an
+ * input. */
 
 enum {
     HOLDS_WEIGHTS = VEC_ACCUMULATORS >= 16,
     HELD_ROWS = 8,
-    HELD_VECTORS = HOLDS_WEIGHTS ? MAX_VECTORS : VEC_ACCUMULATORS / 4,
     HELD_ACCUMULATORS = HOLDS_WEIGHTS ? 21 : VEC_ACCUMULATORS,
 };
 
@@ -385,7 +389,7 @@ INLINE void held_plane(const vox_kernel_job *job, const place *at, const float *
                        const float *weight, const int rows, const int vectors, const edges *e,
                        const bool few, vec acc[HELD_ROWS][MAX_VECTORS]) {
     const int64_t *const column = job->column_offset, step = job->in_row_step;
-    vec w[9], input[MAX_VECTORS];
+    vec w[9];
     UNROLL for (int i = 0; HOLDS_WEIGHTS && i < 9; i++) w[i] = vec_broadcast(weight[i]);
     UNROLL for (int q = 0; q < rows + 2; q++, row += step) {
         if (e && (q < at->kh || q >= at->kh_end))
@@ -394,24 +398,15 @@ INLINE void held_plane(const vox_kernel_job *job, const place *at, const float *
             prefetch(row + rows * step, step, vectors, 1, false, 0); /* of the next band */
         UNROLL for (int k = 0; k < 3; k++) {
             const float *x = one_address(row + column[k]);
-            if (HOLDS_WEIGHTS) {
-                UNROLL for (int n = 0; n < vectors; n++) {
-                    input[n] = load_between(x, e, few, k, n, vectors);
-                    UNROLL for (int h = 2; h >= 0; h--) { /* row q at tap 0, q-1 at 1, ... */
-                        if (q - h >= 0 && q - h < rows)
-                            acc[q - h][n] = vec_fmadd(input[n], w[h * 3 + k], acc[q - h][n]);
-                    }
-                }
-            } else {
+            if (!HOLDS_WEIGHTS) {
                 weight = one_address(weight); /* or all nine would be kept, in memory */
-                UNROLL for (int n = 0; n < vectors; n++) input[n] =
-                    load_between(x, e, few, k, n, vectors);
-                UNROLL for (int h = 2; h >= 0; h--) {
-                    if (q - h >= 0 && q - h < rows) {
-                        const vec tap = vec_broadcast(weight[h * 3 + k]);
-                        UNROLL for (int n = 0; n < vectors; n++) acc[q - h][n] =
-                            vec_fmadd(input[n], tap, acc[q - h][n]);
-                    }
+                UNROLL for (int h = 0; h < 3; h++) w[h * 3 + k] = vec_broadcast(weight[h * 3 + k]);
+            }
+            UNROLL for (int n = 0; n < vectors; n++) {
+                const vec input = load_between(x, e, few, k, n, vectors);
+                UNROLL for (int h = 2; h >= 0; h--) { /* row q at tap 0, q-1 at 1, ... */
+                    if (q - h >= 0 && q - h < rows)
+                        acc[q - h][n] = vec_fmadd(input, w[h * 3 + k], acc[q - h][n]);
                 }
             }
         }
@@ -559,15 +554,15 @@ static tile_function *const woven_tiles[2][MAX_BLOCK][MAX_VECTORS] = {WOVEN_TABL
 /* Kernels of any size, of 5 and of 7 rows. */
 #define SHARED(r, v)                                                                               \
     static void shared_##r##_##v(const vox_kernel_job *job, const place *at) {                     \
-        if (v <= SHARED_VECTORS)                                                                   \
+        if (r <= SHARED_ROWS && v <= SHARED_VECTORS)                                               \
             shared(job, at, r, v, 0);                                                              \
     }                                                                                              \
     static void shared5_##r##_##v(const vox_kernel_job *job, const place *at) {                    \
-        if (v <= SHARED_VECTORS)                                                                   \
+        if (r <= SHARED_ROWS && v <= SHARED_VECTORS)                                               \
             shared(job, at, r, v, 5);                                                              \
     }                                                                                              \
     static void shared7_##r##_##v(const vox_kernel_job *job, const place *at) {                    \
-        if (v <= SHARED_VECTORS)                                                                   \
+        if (r <= SHARED_ROWS && v <= SHARED_VECTORS)                                               \
             shared(job, at, r, v, 7);                                                              \
     }
 #define SHAREDS(r) SHARED(r, 1) SHARED(r, 2) SHARED(r, 3) SHARED(r, 4)
@@ -584,7 +579,7 @@ SHAREDS(5)
 SHAREDS(6)
 
 /* [rows - 1][vectors - 1][kernel of any size, 5 rows, 7 rows] */
-static tile_function *const shared_tiles[SHARED_ROWS][MAX_VECTORS][3] = {
+static tile_function *const shared_tiles[MAX_SHARED_ROWS][MAX_VECTORS][3] = {
     SHARED_NAMES(1), SHARED_NAMES(2), SHARED_NAMES(3),
     SHARED_NAMES(4), SHARED_NAMES(5), SHARED_NAMES(6)};
 
@@ -924,7 +919,7 @@ static vox_kernel_plan plan(const vox_kernel_shape *shape) {
     if (shares(shape)) {
         const bool three = holds(shape);
         p.path = slides(shape) ? PATH_SLID : three ? PATH_HELD : PATH_SHARED;
-        p.across = p.across_lower = vox_ceil_div(vectors, three ? HELD_VECTORS : SHARED_VECTORS);
+        p.across = p.across_lower = vox_ceil_div(vectors, three ? MAX_VECTORS : SHARED_VECTORS);
         const int64_t most = three ? held_rows(vox_ceil_div(vectors, p.across)) : SHARED_ROWS;
         p.height = vox_ceil_div(shape->rows, vox_ceil_div(shape->rows, most));
         return p;

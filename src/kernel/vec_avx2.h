@@ -95,6 +95,15 @@ static inline vec vec_fmadd(vec a, vec b, vec c) {
 #endif
 }
 
-#include "kernel/vec_cached.h"
+/* As in vec_avx512.h, in half lines: the two halves should follow each other closely. */
+enum { VEC_BYPASSES = 1 };
+
+static inline void vec_store_bypass(float *p, vec v) {
+    _mm256_stream_ps(p, v);
+}
+
+static inline void vec_bypass_end(void) {
+    _mm_sfence();
+}
 
 #endif

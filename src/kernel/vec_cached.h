@@ -1,5 +1,5 @@
 /* vec_cached.h - for vocabularies whose stores pass through the caches in any case: to be included
- * behind vec_store(). (AVX2 could bypass them as well, by half lines; measured: nothing gained.) */
+ * behind vec_store(). */
 #ifndef VOX_VEC_CACHED_H
 #define VOX_VEC_CACHED_H
 

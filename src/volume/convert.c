@@ -177,7 +177,22 @@ int64_t vox_row_store(const vox_datatype *t, const vox_scaling *s, const float *
                                      stored + component * storage[t->storage].bytes);
 }
 
+/* x - x is 0 where x is finite, and otherwise NaN. */
+static bool all_finite(const float *row, int64_t n) {
+    uint32_t any = 0;
+#pragma omp simd reduction(| : any)
+    for (int64_t i = 0; i < n; i++) {
+        const float zero = row[i] - row[i];
+        uint32_t bits;
+        memcpy(&bits, &zero, sizeof bits);
+        any |= bits;
+    }
+    return any == 0;
+}
+
 void vox_row_count(const float *row, int64_t n, int64_t *nan_count, int64_t *inf_count) {
+    if (all_finite(row, n))
+        return;
     const int32_t infinity = 0x7f800000;
     const int64_t most = 1 << 30; /* what the narrow counters of a vectorised loop hold */
     for (int64_t at = 0; at < n; at += most) {

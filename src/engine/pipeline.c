@@ -38,9 +38,10 @@ vox_status vox_pipeline_good_slab(const vox_network *network, const int64_t in[4
         const int64_t plane = plane_bytes(levels[l->input[0]].shape);
         const int64_t span = vox_axis_span(&levels[v].value.axis[0]);
         /* Where the span alone is too large, each slab brings all of it again: then at least not
-         * plane by plane, and four at a time where they are small. Even numbers suit strides. */
+         * plane by plane, and four at a time where the planes are small and the kernel is deep. */
         const int64_t fit = ring_bytes * threads / plane;
-        *slab = vox_min(*slab, vox_max(fit - span + 1, fit > 2 ? 4 : 2));
+        const int64_t least = fit > 2 && span > 2 * fit ? 4 : 2;
+        *slab = vox_min(*slab, vox_max(fit - span + 1, least));
     }
     const int64_t out_plane = plane_bytes(levels[network->count + 1].shape);
     free(levels);

@@ -11,7 +11,9 @@
 
 bool vox_pool_fits(const vox_pool *p, const vox_plane_layout *layout) {
     const vox_plane_layout *l = &p->layout;
-    return memcmp(l, layout, offsetof(vox_plane_layout, fill)) == 0 && l->fill == layout->fill &&
+    /* By its bits: -0 is another fill than 0, and NaN the same as itself. */
+    return memcmp(l, layout, offsetof(vox_plane_layout, fill)) == 0 &&
+           memcmp(&l->fill, &layout->fill, sizeof l->fill) == 0 &&
            l->rows_stay == layout->rows_stay && l->columns_stay == layout->columns_stay;
 }
 

@@ -395,6 +395,49 @@ Test(network, padding_modes_do_not_meet_in_one_ring) {
     }
 }
 
+static vox_status add_plain_conv(vox_network *n, const void *parameters) {
+    vox_conv3d c;
+    vox_conv3d_defaults(&c);
+    c.padding = VOX_PADDING_SAME;
+    for (int i = 0; i < 3; i++)
+        c.kernel_size[i] = 3;
+    return vox_network_conv3d(n, &c, parameters, NULL, NULL);
+}
+
+/* ONNX's Pad copies its value, and -0 is another one than 0 (IEEE 754): it is not taken from the
+ * zeros around the planes of a convolution, which lie alike. */
+Test(network, padding_with_minus_zero_keeps_its_sign) {
+    dice d = dice_new(1);
+    graph g = {.network = vox_network_new(NULL)};
+    new_value(&g, (const int64_t[4]){1, 5, 4, 6});
+    for (int64_t i = 0; i < product(g.shape[0], 4); i++)
+        g.value[0][i] = 1;
+    float *weight = random_values(&d, 27);
+    for (int i = 0; i < 3; i++)
+        add_alone(&g, g.count - 1, add_plain_conv, weight);
+    free(weight);
+    vox_slice s = {.mode = VOX_PAD_ZEROS, .fill = -0.0f};
+    for (int i = 0; i < 4; i++) {
+        s.step[i] = 1;
+        s.from[i] = i > 0 ? -1 : 0;
+        s.count[i] = g.shape[0][i] + (i > 0 ? 2 : 0);
+    }
+    cr_assert_eq(vox_network_slice(g.network, &s, NULL), VOX_OK);
+    new_value(&g, s.count);
+    const int value = g.count - 1;
+    float *y = g.value[value];
+    stream(&g, value, 2, 2, y);
+    for (int64_t z = 0; z < 7; z++)
+        for (int64_t r = 0; r < 6; r++)
+            for (int64_t i = 0; i < 8; i++)
+                if (z % 6 == 0 || r % 5 == 0 || i % 7 == 0) {
+                    const float got = y[(z * 6 + r) * 8 + i];
+                    cr_assert(got == 0 && signbit(got), "plane %lld, row %lld, column %lld",
+                              (long long)z, (long long)r, (long long)i);
+                }
+    free_graph(&g);
+}
+
 /* Parts of the output along H and W, as for planes that are too large. */
 Test(network, parts_are_those_of_the_whole) {
     for (uint64_t seed = 0; seed < 120; seed++) {

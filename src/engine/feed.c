@@ -146,10 +146,6 @@ void vox_feed_rewind(vox_feed *f) {
 
 /* ---- Padding ---- */
 
-bool vox_feed_border_stays(const vox_feed *f) {
-    return f->layout.columns_stay;
-}
-
 /* The left and right ends of one padded row, from its interior. */
 static void pad_ends(const vox_feed *f, float *row) {
     const vox_axis *w = &f->axis[2];
@@ -180,7 +176,7 @@ static void split_row(const vox_feed *f, const float *row, float *to) {
 void vox_feed_pad_rows(const vox_feed *f, int64_t c, int64_t d, int64_t r, int64_t end,
                        const float *from, int64_t from_stride, int thread) {
     const int64_t front = vox_axis_front(&f->axis[2]), columns = f->in[3];
-    const bool border_stays = vox_feed_border_stays(f);
+    const bool ends_stay = f->layout.columns_stay;
     float *interior = vox_plane_row(&f->ring, c, d, r), *padded = interior - front;
     const bool split = f->layout.phases > 1;
     float *scratch = split ? f->scratch + thread * scratch_floats(f) : NULL;
@@ -188,7 +184,7 @@ void vox_feed_pad_rows(const vox_feed *f, int64_t c, int64_t d, int64_t r, int64
         if (!split) {
             if (from)
                 f->kernel->copy_row(interior, from, columns);
-            if (!border_stays)
+            if (!ends_stay)
                 pad_ends(f, padded);
         } else {
             f->kernel->copy_row(scratch + front, from ? from : interior, columns);

@@ -56,8 +56,6 @@ float *vox_feed_row(const vox_feed *f, int64_t d, int64_t r);
 /* Padded row 0 of channel 0 of plane d; row 0 where the planes are somebody else's and have no
  * padding. */
 float *vox_feed_plane(const vox_feed *f, int64_t d);
-/* Whether the padding of a row stays as vox_pool_start made it. */
-bool vox_feed_border_stays(const vox_feed *f);
 /* Pads rows [r, end) of channel c in plane d, once their interior is there, or takes that from
  * `from` and what lies from_stride floats behind it, row by row, where that is not NULL. */
 void vox_feed_pad_rows(const vox_feed *f, int64_t c, int64_t d, int64_t r, int64_t end,

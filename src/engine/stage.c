@@ -177,7 +177,7 @@ static void arrive_rows(const arrival *a, int64_t d, int64_t row, int64_t row_en
     for (int i = s->to_count; i-- > 0;) { /* the first one last: the others copy from it */
         const origin ring = {&first->ring, NULL};
         const origin *from = i > 0 ? &ring : a->straight ? a->x : NULL; /* NULL: it is there */
-        if (from || !vox_feed_border_stays(first))
+        if (from || !first->layout.columns_stay)
             pad_rows(s->to[i], d, row, row_end, channel, channel_end, from, thread);
     }
 }
@@ -198,7 +198,7 @@ static void arrive_made(void *user, int64_t d, int64_t row, int64_t row_end, int
 
 /* Whether rows that lie in the first reader's ring, or come from x, are ready there as they are. */
 static bool arrives_at_once(const vox_stage *s, const origin *x) {
-    return !x && s->op_count == 0 && s->to_count == 1 && vox_feed_border_stays(s->to[0]);
+    return !x && s->op_count == 0 && s->to_count == 1 && s->to[0]->layout.columns_stay;
 }
 
 static void begin_arrival(arrival *a, const vox_stage *s, int64_t count, const origin *x) {

@@ -1068,7 +1068,7 @@ static void ask_ahead(vox_kernel_ahead *a) {
     }
 }
 
-/* Whether vectors of output are whole lines. */
+/* Whether vectors of output lie on their borders. */
 static bool can_bypass(const vox_kernel_job *job) {
     return VEC_BYPASSES && job->bypass && (uintptr_t)job->out % sizeof(vec) == 0 &&
            job->out_channel_stride % VEC_WIDTH == 0 && job->out_row_stride % VEC_WIDTH == 0 &&

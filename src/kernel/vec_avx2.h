@@ -4,7 +4,7 @@
 
 #include <immintrin.h>
 
-/* 12 accumulators, 3 inputs, 1 weight: all 16 registers. */
+/* 12 accumulators, and 3 inputs and 1 weight or the other way round: all 16 registers. */
 enum { VEC_WIDTH = 8, VEC_ACCUMULATORS = 12, VEC_REGISTERS = 16 };
 
 typedef __m256 vec;

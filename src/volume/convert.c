@@ -177,15 +177,15 @@ int64_t vox_row_store(const vox_datatype *t, const vox_scaling *s, const float *
                                      stored + component * storage[t->storage].bytes);
 }
 
-/* x - x is 0 where x is finite, and otherwise NaN. */
+/* An exponent of ones alone: infinity or NaN. */
 static bool all_finite(const float *row, int64_t n) {
-    uint32_t any = 0;
+    const int32_t exponent = 0x7f800000;
+    int32_t any = 0;
 #pragma omp simd reduction(| : any)
     for (int64_t i = 0; i < n; i++) {
-        const float zero = row[i] - row[i];
-        uint32_t bits;
-        memcpy(&bits, &zero, sizeof bits);
-        any |= bits;
+        int32_t bits;
+        memcpy(&bits, &row[i], sizeof bits);
+        any |= (bits & exponent) == exponent;
     }
     return any == 0;
 }
